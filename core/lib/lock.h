@@ -1,0 +1,41 @@
+/* A ticket spinlock: fair, so that no core starves. Interrupts are off in the hypervisor already. */
+#pragma once
+
+#include "core/lib/types.h"
+
+struct lock {
+    uint32_t next;    /* the ticket that the next comer draws */
+    uint32_t serving; /* the ticket that holds the lock */
+};
+
+#define LOCK_INIT                                                                                            \
+    {                                                                                                        \
+        0, 0                                                                                                 \
+    }
+
+static inline void lock_take(struct lock *l)
+{
+    uint32_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+
+    while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket)
+        __builtin_ia32_pause();
+}
+
+/* Takes the lock if nobody holds it or waits for it. */
+static inline bool lock_try(struct lock *l)
+{
+    uint32_t ticket = __atomic_load_n(&l->serving, __ATOMIC_RELAXED);
+
+    return __atomic_compare_exchange_n(&l->next, &ticket, ticket + 1, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+static inline void lock_drop(struct lock *l)
+{
+    __atomic_store_n(&l->serving, l->serving + 1, __ATOMIC_RELEASE);
+}
+
+static inline bool lock_held(const struct lock *l)
+{
+    return __atomic_load_n(&l->serving, __ATOMIC_RELAXED) != __atomic_load_n(&l->next, __ATOMIC_RELAXED);
+}

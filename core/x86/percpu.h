@@ -1,0 +1,38 @@
+/* What each core has for itself, found through GS.base. */
+#pragma once
+
+#include "core/x86/caps.h"
+#include "core/lib/types.h"
+
+#define CPU_MAX 256
+
+struct tss;
+struct vcpu;
+
+struct cpu {
+    struct cpu *self; /* must stay first: this_cpu() reads gs:0 */
+    uint32_t index;   /* 0 = the boot core; dense */
+    uint32_t apic_id;
+    bool online;       /* entered root mode or host mode */
+    struct vcpu *vcpu; /* whose guest state is loaded here (layer 0 never looks inside) */
+    void *stack_top;
+    struct caps caps;
+    const char *error; /* why this core can't be used */
+    struct tss *tss;
+    uint64_t *gdt;
+    void *vendor;   /* the back end's per-core data */
+    bool wake;      /* an interrupt was taken, or this core has told itself: the run loop looks for work */
+    uint64_t nmis;  /* that came, on this core */
+    uint32_t stage; /* how far its start-up is (boot/cores.c) */
+};
+
+extern uint32_t cpu_count; /* cores that were found sound; cpus[0 .. cpu_count) */
+extern struct cpu *cpus[CPU_MAX];
+
+static inline struct cpu *this_cpu(void)
+{
+    struct cpu *c;
+
+    __asm__ volatile("mov %%gs:0, %0" : "=r"(c));
+    return c;
+}
