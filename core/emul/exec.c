@@ -1,0 +1,123 @@
+#include "core/emul/exec.h"
+
+#include "core/emul/handlers.h"
+
+typedef int (*emul_handler)(struct emul *e);
+
+/* The six forms of one arithmetic operation. */
+#define ALU_FORMS(opcode)                                                                                    \
+    [(opcode)] = exec_alu_to_rm, [(opcode) + 1] = exec_alu_to_rm, [(opcode) + 2] = exec_alu_to_reg,          \
+    [(opcode) + 3] = exec_alu_to_reg, [(opcode) + 4] = exec_alu_to_acc, [(opcode) + 5] = exec_alu_to_acc
+
+static const emul_handler handlers_one[256] = {
+    ALU_FORMS(0x00),
+    ALU_FORMS(0x08),
+    ALU_FORMS(0x10),
+    ALU_FORMS(0x18),
+    ALU_FORMS(0x20),
+    ALU_FORMS(0x28),
+    ALU_FORMS(0x30),
+    ALU_FORMS(0x38),
+    [0x40 ... 0x4f] = exec_inc_dec,
+    [0x50 ... 0x57] = exec_push_reg,
+    [0x58 ... 0x5f] = exec_pop_reg,
+    [0x63] = exec_movsxd,
+    [0x68] = exec_push_imm,
+    [0x69] = exec_imul,
+    [0x6a] = exec_push_imm,
+    [0x6b] = exec_imul,
+    [0x6c ... 0x6f] = exec_string,
+    [0x80 ... 0x83] = exec_alu_imm,
+    [0x84 ... 0x85] = exec_test,
+    [0x86 ... 0x87] = exec_xchg,
+    [0x88 ... 0x89] = exec_store,
+    [0x8a ... 0x8b] = exec_load,
+    [0x8c] = exec_store_segment,
+    [0x8f] = exec_pop_rm,
+    [0xa0 ... 0xa1] = exec_load_moffs,
+    [0xa2 ... 0xa3] = exec_store_moffs,
+    [0xa4 ... 0xa7] = exec_string,
+    [0xa8 ... 0xa9] = exec_test_acc,
+    [0xaa ... 0xaf] = exec_string,
+    [0xc0 ... 0xc1] = exec_shift,
+    [0xc6 ... 0xc7] = exec_store_imm,
+    [0xd0 ... 0xd3] = exec_shift,
+    [0xf6 ... 0xf7] = exec_group3,
+    [0xfe ... 0xff] = exec_group4,
+};
+
+static const emul_handler handlers_0f[256] = {
+    [0x40 ... 0x4f] = exec_cmov,  [0x90 ... 0x9f] = exec_setcc,
+    [0xa3] = exec_bit_reg,        [0xa4 ... 0xa5] = exec_shift_double,
+    [0xab] = exec_bit_reg,        [0xac ... 0xad] = exec_shift_double,
+    [0xaf] = exec_imul,           [0xb0 ... 0xb1] = exec_cmpxchg,
+    [0xb3] = exec_bit_reg,        [0xb6 ... 0xb7] = exec_movzx,
+    [0xba] = exec_bit_imm,        [0xbb] = exec_bit_reg,
+    [0xbe ... 0xbf] = exec_movsx, [0xc0 ... 0xc1] = exec_xadd,
+    [0xc3] = exec_store,          [0xc7] = exec_cmpxchg_pair,
+};
+
+static emul_handler handler_find(const struct insn *insn)
+{
+    if (insn->encoding != INSN_LEGACY)
+        return NULL;
+    if (insn->map == INSN_MAP_ONE)
+        return handlers_one[insn->opcode];
+    if (insn->map == INSN_MAP_0F)
+        return handlers_0f[insn->opcode];
+    if (insn->map == INSN_MAP_0F38 && (insn->opcode & 0xfe) == 0xf0 && !insn->rep)
+        return exec_movbe;
+    return NULL;
+}
+
+static bool lock_allowed_one(const struct insn *insn)
+{
+    uint32_t reg = insn->reg & 7;
+
+    switch (insn->opcode) {
+    case 0x80 ... 0x83:
+        return reg != 7;
+    case 0x86 ... 0x87:
+        return true;
+    case 0xf6 ... 0xf7:
+        return reg == 2 || reg == 3;
+    case 0xfe ... 0xff:
+        return reg < 2;
+    default: /* arithmetic whose destination is memory, but CMP */
+        return insn->opcode < 0x38 && (insn->opcode & 7) < 2;
+    }
+}
+
+/* SDM volume 2, LOCK: only for what reads and writes memory. */
+static bool lock_allowed(const struct insn *insn)
+{
+    if (!insn->has_memory)
+        return false;
+    if (insn->map == INSN_MAP_ONE)
+        return lock_allowed_one(insn);
+    switch (insn->opcode) {
+    case 0xab: /* BTS */
+    case 0xb3: /* BTR */
+    case 0xbb: /* BTC */
+    case 0xb0 ... 0xb1:
+    case 0xc0 ... 0xc1:
+    case 0xc7:
+        return true;
+    case 0xba:
+        return (insn->reg & 7) > 4;
+    default:
+        return false;
+    }
+}
+
+int emul_run(const struct emul_io *io, void *ctx, const struct insn *insn, struct emul_fault *fault)
+{
+    struct emul e = {.io = io, .ctx = ctx, .insn = insn, .fault = fault};
+    emul_handler handler = handler_find(insn);
+
+    if (UNLIKELY(!handler))
+        return ERR_NOTSUP;
+    if (UNLIKELY(insn->lock) && !lock_allowed(insn))
+        return fault_raise(&e, EXC_UD);
+    return handler(&e);
+}
