@@ -1,0 +1,106 @@
+#include "core/audit.h"
+
+#include "core/lib/log.h"
+#include "core/vm.h"
+#include "mm/guestram.h"
+#include "mm/layout.h"
+
+struct audit_walk {
+    struct audit_result *result;
+    const struct vm *vm;
+    const char *table;
+};
+
+static void audit_fault(struct audit_walk *w, const struct pt_leaf *leaf, const char *what)
+{
+    w->result->faults++;
+    log_error("audit: %s%s%s: %s: address 0x%llx, frame 0x%llx, %llu KiB", w->vm ? w->vm->name : "host",
+              w->vm ? " " : "", w->vm ? w->table : "", what, (unsigned long long)leaf->addr,
+              (unsigned long long)leaf->hpa, (unsigned long long)leaf->len / 1024);
+}
+
+/*
+ * Each frame that a VM reaches must be guest memory that the block table gives to this VM: since a block has one owner,
+ * no frame can then be in two VMs, and none of the hypervisor's is in any.
+ */
+static void audit_guest_frames(struct audit_walk *w, const struct pt_leaf *leaf)
+{
+    for (uint64_t off = 0; off < leaf->len; off += GUESTRAM_BLOCK) {
+        hpa_t hpa = leaf->hpa + off;
+
+        if (!guestram_contains(hpa))
+            audit_fault(w, leaf, "maps what isn't guest memory");
+        else if (guestram_owner(hpa) != vm_owner(w->vm))
+            audit_fault(w, leaf, "maps another owner's memory");
+        else
+            continue;
+        return;
+    }
+}
+
+static int audit_nested_leaf(void *ctx, const struct pt_leaf *leaf)
+{
+    struct audit_walk *w = ctx;
+
+    w->result->leaves++;
+    w->result->guest_bytes += leaf->len;
+    audit_guest_frames(w, leaf);
+    return 0;
+}
+
+static int audit_window_leaf(void *ctx, const struct pt_leaf *leaf)
+{
+    struct audit_walk *w = ctx;
+
+    if (leaf->addr >= DIRECT_BASE)
+        return 0;
+    if (leaf->addr < WINDOW_BASE || leaf->addr - WINDOW_BASE >= WINDOW_SIZE)
+        audit_fault(w, leaf, "lies outside of the guest window");
+    if (leaf->attrs & PT_EXEC)
+        audit_fault(w, leaf, "is executable for the hypervisor");
+    audit_guest_frames(w, leaf);
+    return 0;
+}
+
+static int audit_host_leaf(void *ctx, const struct pt_leaf *leaf)
+{
+    struct audit_walk *w = ctx;
+
+    w->result->host_leaves++;
+    if ((leaf->attrs & PT_WRITE) && (leaf->attrs & PT_EXEC))
+        audit_fault(w, leaf, "is writable and executable");
+    if (leaf->addr < DIRECT_BASE)
+        audit_fault(w, leaf, "is in the lower half");
+    for (uint64_t off = 0; off < leaf->len; off += PAGE_SIZE)
+        if (guestram_contains(leaf->hpa + off)) {
+            audit_fault(w, leaf, "maps guest memory for all VMs");
+            break;
+        }
+    return 0;
+}
+
+static void audit_vm(struct audit_result *result, const struct vm *vm)
+{
+    struct audit_walk w = {result, vm, "nested"};
+
+    result->vms++;
+    pt_visit(&vm->nested, audit_nested_leaf, &w);
+    w.table = "window";
+    pt_visit(&vm->space.pt, audit_window_leaf, &w);
+}
+
+struct audit_result audit_run(void)
+{
+    struct audit_result result = {0};
+    struct audit_walk host = {&result, NULL, NULL};
+
+    hostmap_visit(audit_host_leaf, &host);
+    for (uint32_t i = 0; i < VM_MAX; i++)
+        if (vms[i])
+            audit_vm(&result, vms[i]);
+    log_event("audit", "result=%s faults=%u vms=%llu guest_mib=%llu leaves=%llu host_leaves=%llu",
+              result.faults ? "failed" : "ok", result.faults, (unsigned long long)result.vms,
+              (unsigned long long)(result.guest_bytes / MiB), (unsigned long long)result.leaves,
+              (unsigned long long)result.host_leaves);
+    return result;
+}

@@ -1,0 +1,131 @@
+#include "core/bus.h"
+
+#include "core/lib/error.h"
+#include "core/lib/string.h"
+
+void bus_init(struct bus *bus, const char *kind)
+{
+    memset(bus, 0, sizeof(*bus));
+    bus->kind = kind;
+}
+
+void bus_init_numbered(struct bus *bus, const char *kind)
+{
+    bus_init(bus, kind);
+    bus->numbered = true;
+}
+
+/* The number of ranges that start at or below addr. */
+static uint32_t bus_rank(const struct bus *bus, uint64_t addr)
+{
+    uint32_t low = 0, high = bus->count;
+
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+
+        if (bus->ranges[mid].base <= addr)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+int bus_claim(struct bus *bus, uint64_t base, uint64_t len, bus_handler handler, void *dev, const char *name)
+{
+    uint32_t at = bus_rank(bus, base);
+
+    if (len == 0 || len - 1 > UINT64_MAX - base)
+        return ERR_RANGE;
+    if (at > 0 && base - bus->ranges[at - 1].base < bus->ranges[at - 1].len)
+        return ERR_BUSY;
+    if (at < bus->count && bus->ranges[at].base - base < len)
+        return ERR_BUSY;
+    if (bus->count == BUS_MAX_RANGES)
+        return ERR_NOMEM;
+    memmove(&bus->ranges[at + 1], &bus->ranges[at], (bus->count - at) * sizeof(bus->ranges[0]));
+    bus->ranges[at] = (struct bus_range){base, len, handler, dev, name};
+    bus->count++;
+    return 0;
+}
+
+int bus_release(struct bus *bus, uint64_t base)
+{
+    uint32_t after = bus_rank(bus, base);
+
+    if (after == 0 || bus->ranges[after - 1].base != base)
+        return ERR_NOTFOUND;
+    memmove(&bus->ranges[after - 1], &bus->ranges[after], (bus->count - after) * sizeof(bus->ranges[0]));
+    bus->count--;
+    /* A slot beyond count has length 0, so that a hint at it never matches. */
+    bus->ranges[bus->count] = (struct bus_range){0};
+    return 0;
+}
+
+static inline bool range_holds(const struct bus_range *range, uint64_t addr, uint32_t size)
+{
+    uint64_t offset = addr - range->base;
+
+    return offset < range->len && size <= range->len - offset;
+}
+
+static __attribute__((noinline)) const struct bus_range *bus_search(struct bus *bus, uint64_t addr,
+                                                                    uint32_t size)
+{
+    uint32_t at = bus_rank(bus, addr);
+
+    if (at == 0 || !range_holds(&bus->ranges[at - 1], addr, size))
+        return NULL;
+    __atomic_store_n(&bus->hint, at - 1, __ATOMIC_RELAXED);
+    return &bus->ranges[at - 1];
+}
+
+/* Looks where the last access went, then everywhere. Several vCPUs may race for the hint; any value of it is safe. */
+static inline const struct bus_range *bus_find(struct bus *bus, uint64_t addr, uint32_t size)
+{
+    const struct bus_range *last = &bus->ranges[__atomic_load_n(&bus->hint, __ATOMIC_RELAXED)];
+
+    return LIKELY(range_holds(last, addr, size)) ? last : bus_search(bus, addr, size);
+}
+
+static enum bus_result bus_unclaimed(struct bus_access *access)
+{
+    if (!access->write)
+        access->value = UINT64_MAX >> (64 - 8 * access->size);
+    return BUS_UNCLAIMED;
+}
+
+enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access)
+{
+    const struct bus_range *range = bus_find(bus, access->addr, bus->numbered ? 1 : access->size);
+    uint64_t addr = access->addr;
+    enum bus_result result;
+
+    if (UNLIKELY(!range))
+        return bus_unclaimed(access);
+    access->addr = addr - range->base;
+    result = range->handler(range->dev, access);
+    access->addr = addr;
+    if (UNLIKELY(result == BUS_UNCLAIMED))
+        return bus_unclaimed(access);
+    if (!access->write)
+        access->value &= UINT64_MAX >> (64 - 8 * access->size);
+    return result;
+}
+
+bool bus_log_once(struct bus *bus, uint64_t addr)
+{
+    uint32_t count = __atomic_load_n(&bus->logged_count, __ATOMIC_RELAXED);
+
+    do {
+        for (uint32_t i = 0; i < count; i++) {
+            if (bus->logged[i] == addr)
+                return false;
+        }
+        if (count == ARRAY_SIZE(bus->logged))
+            return false;
+    } while (!__atomic_compare_exchange_n(&bus->logged_count, &count, count + 1, false, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+    bus->logged[count] = addr;
+    return true;
+}

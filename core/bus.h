@@ -1,0 +1,60 @@
+/*
+ * The one bus type. A VM has three: I/O ports, MMIO (by gpa) and MSRs (by number). A range belongs to a device's
+ * handler, which is given an address relative to the range and knows neither where it sits nor who owns it.
+ */
+#pragma once
+
+#include "core/lib/types.h"
+
+struct bus_access {
+    uint64_t addr; /* relative to the start of the range */
+    uint64_t
+        value;    /* a write's data; a read's handler stores its answer here (bits beyond size are dropped) */
+    uint64_t now; /* the VM's time in ns (core/clock.h) */
+    uint32_t size; /* bytes: 1, 2, 4 or 8 */
+    uint32_t cpu;  /* index of the vCPU that makes the access */
+    bool write;
+};
+
+enum bus_result {
+    BUS_OK,
+    BUS_FAULT,     /* MSRs only: the access takes #GP(0) */
+    BUS_UNCLAIMED, /* nothing is there: reads give all ones, writes vanish; bus_dispatch fills in the value */
+};
+
+typedef enum bus_result (*bus_handler)(void *dev, struct bus_access *access);
+
+struct bus_range {
+    uint64_t base, len;
+    bus_handler handler;
+    void *dev;
+    const char *name; /* of the device, for logs */
+};
+
+#define BUS_MAX_RANGES 64
+
+struct bus {
+    bool numbered;    /* an address is a whole register's number (MSRs), not a byte's */
+    const char *kind; /* "port", "mmio" or "msr", for logs */
+    uint32_t count;
+    uint32_t hint;                           /* the range of the last access: most accesses come in series */
+    struct bus_range ranges[BUS_MAX_RANGES]; /* sorted by base, no two overlap */
+    /* Unclaimed addresses that were logged already: a small set that is never emptied. */
+    uint64_t logged[32];
+    uint32_t logged_count;
+};
+
+void bus_init(struct bus *bus, const char *kind);
+/* A bus on which neighbouring addresses are neighbouring registers, whatever their size: MSRs. */
+void bus_init_numbered(struct bus *bus, const char *kind);
+/* Claims [base, base + len). Returns 0, ERR_BUSY on overlap, ERR_NOMEM when the table is full, ERR_RANGE if len is 0 or wraps. */
+int bus_claim(struct bus *bus, uint64_t base, uint64_t len, bus_handler handler, void *dev, const char *name);
+/* Gives back the range that starts at base; ERR_NOTFOUND if there is none. */
+int bus_release(struct bus *bus, uint64_t base);
+/*
+ * Carries out one access; access->addr is absolute going in, and unchanged coming out. An access that crosses the end
+ * of a range is unclaimed. A read's value is cut to its size.
+ */
+enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access);
+/* True the first time that addr is given (while the set has room): for "logged once". */
+bool bus_log_once(struct bus *bus, uint64_t addr);

@@ -1,0 +1,75 @@
+/*
+ * What CPUID shows to a guest: what works in it, and no more. A table of allowed feature bits (cpuid_features.c) is folded
+ * with what the host has; the rest is made up per VM. Pure: the host's CPUID comes through a pointer.
+ */
+#pragma once
+
+#include "core/lib/types.h"
+
+struct vcpu;
+
+struct cpuid_entry {
+    uint32_t leaf, subleaf;
+    uint32_t eax, ebx, ecx, edx;
+};
+
+#define CPUID_MAX_ENTRIES 80
+#define CPUID_RANGE       33 /* leaves of the basic and of the extended range that have an index */
+
+struct cpuid_table {
+    uint32_t count;
+    uint32_t max_basic, max_extended;
+    /* The first entry of leaf n, or CPUID_MAX_ENTRIES if it reads as zeros: an entry of zeros is there. */
+    uint8_t basic[CPUID_RANGE], extended[CPUID_RANGE];
+    struct cpuid_entry entries[CPUID_MAX_ENTRIES + 1]; /* by leaf, then subleaf */
+    uint64_t cr4_mask, efer_mask; /* what the features shown allow to set; EFER: but LMA */
+};
+
+struct cpuid_policy {
+    void (*host)(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]); /* eax, ebx, ecx, edx */
+    uint32_t vcpus;
+    uint64_t tsc_hz;
+    uint64_t apic_hz; /* rate of the virtual LAPIC's timer: the crystal of leaf 15H */
+    uint64_t xcr0;    /* state components that the guest may use; 0: no XSAVE */
+    uint64_t caps;    /* the settled struct caps' bits */
+};
+
+#define CPUID_HYPERVISOR_BASE 0x40000000u
+#define CPUID_KEEL_BASE       0x40000100u
+
+void cpuid_build(struct cpuid_table *table, const struct cpuid_policy *policy);
+/* Finds the row for leaf and subleaf; NULL: zeros. */
+const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);
+/* Leaves of the basic range that depend on ECX or on the vCPU's state: 1, 4, 7, 0BH, 0DH. */
+#define CPUID_VARIABLE (BIT(1) | BIT(4) | BIT(7) | BIT(0xb) | BIT(0xd))
+
+/* The same for a basic leaf that is always the same, without a search; NULL: any other. */
+static inline const struct cpuid_entry *cpuid_find_constant(const struct cpuid_table *table, uint32_t leaf)
+{
+    if (leaf >= CPUID_RANGE || CPUID_VARIABLE >> leaf & 1)
+        return NULL;
+    return &table->entries[table->basic[leaf]];
+}
+
+/* True if the guest may use the feature at this bit of a leaf's register (0 eax .. 3 edx). */
+bool cpuid_has(const struct cpuid_table *table, uint32_t leaf, uint32_t reg, uint32_t bit);
+/* A row of the allow-list. */
+struct cpuid_feature {
+    uint32_t leaf;
+    uint8_t subleaf;
+    uint8_t reg; /* 0 eax .. 3 edx */
+    uint8_t bit;
+    uint8_t how; /* enum cpuid_how */
+    const char *name;
+};
+enum cpuid_how {
+    CPUID_HOST,   /* shown if the host has it */
+    CPUID_ALWAYS, /* provided by Keel itself */
+    CPUID_XSTATE, /* host's, and its XSAVE components are usable */
+};
+extern const struct cpuid_feature cpuid_features[];
+extern const uint32_t cpuid_feature_count;
+/* The row with that name (as Linux spells it in /proc/cpuinfo), or NULL. */
+const struct cpuid_feature *cpuid_feature_find(const char *name);
+/* Takes a feature, and what depends on it, away from a guest. */
+void cpuid_hide(struct cpuid_table *table, const struct cpuid_feature *feature);

@@ -1,0 +1,233 @@
+#include "core/emulate.h"
+
+#include "core/access.h"
+#include "core/emul/decode.h"
+#include "core/emul/exec.h"
+#include "core/fetch.h"
+#include "core/lib/string.h"
+#include "core/vcpu_ops.h"
+#include "core/vm.h"
+#include "core/x86/cr.h"
+
+struct emulation {
+    struct vcpu *vcpu;
+    uint32_t user; /* GWALK_USER at CPL 3 */
+    struct gwalk_state walk;
+};
+
+static int emulate_page_fault(const struct emul_ref *ref, gva_t gva, const struct gwalk_result *result,
+                              struct emul_fault *fault)
+{
+    if (result->noncanonical)
+        *fault = (struct emul_fault){.vector = ref->seg == SEG_SS ? EXC_SS : EXC_GP, .has_error = true};
+    else
+        *fault = (struct emul_fault){.vector = EXC_PF, .has_error = true, .error = result->error, .cr2 = gva};
+    return EMUL_FAULT;
+}
+
+/* One access within a page: RAM directly, all else by the MMIO bus. */
+static void emulate_physical(struct vcpu *vcpu, gpa_t gpa, uint8_t *bytes, uint32_t len, bool write)
+{
+    void *ram = gmem_ptr(&vcpu->vm->mem, gpa, len);
+    uint64_t value = 0;
+
+    if (ram && (!write || gmem_guest_writable(&vcpu->vm->mem, gpa, len))) {
+        memcpy(write ? ram : bytes, write ? bytes : ram, len);
+        return;
+    }
+    if (write)
+        memcpy(&value, bytes, len);
+    access_mmio(vcpu, gpa, len, write, &value);
+    if (!write)
+        memcpy(bytes, &value, len);
+}
+
+/* Walks both pages of an access first, so that a fault on the second leaves the first untouched. */
+static int emulate_access(struct emulation *e, const struct emul_ref *ref, uint8_t *bytes, bool write,
+                          struct emul_fault *fault)
+{
+    uint32_t access = GWALK_SET_AD | e->user | (write || ref->rmw ? GWALK_WRITE : GWALK_READ);
+    uint32_t head = (uint32_t)MIN((uint64_t)ref->size, PAGE_SIZE - (ref->gva & PAGE_MASK));
+    struct gwalk_result first, second;
+
+    if (!gwalk(&e->vcpu->vm->mem, &e->walk, ref->gva, access, &first))
+        return emulate_page_fault(ref, ref->gva, &first, fault);
+    if (head < ref->size && !gwalk(&e->vcpu->vm->mem, &e->walk, ref->gva + head, access, &second))
+        return emulate_page_fault(ref, ref->gva + head, &second, fault);
+    emulate_physical(e->vcpu, first.gpa, bytes, head, write);
+    if (head < ref->size)
+        emulate_physical(e->vcpu, second.gpa, bytes + head, ref->size - head, write);
+    return 0;
+}
+
+static int emulate_read(void *ctx, const struct emul_ref *ref, uint64_t *value, struct emul_fault *fault)
+{
+    uint8_t bytes[8] = {0};
+    int err = emulate_access(ctx, ref, bytes, false, fault);
+
+    if (!err)
+        memcpy(value, bytes, sizeof *value);
+    return err;
+}
+
+static int emulate_write(void *ctx, const struct emul_ref *ref, uint64_t value, struct emul_fault *fault)
+{
+    uint8_t bytes[8];
+
+    memcpy(bytes, &value, sizeof bytes);
+    return emulate_access(ctx, ref, bytes, true, fault);
+}
+
+static uint64_t emulate_get(void *ctx, enum vcpu_reg reg)
+{
+    return vcpu_get(((struct emulation *)ctx)->vcpu, reg);
+}
+
+static void emulate_set(void *ctx, enum vcpu_reg reg, uint64_t value)
+{
+    vcpu_set(((struct emulation *)ctx)->vcpu, reg, value);
+}
+
+static void emulate_get_seg(void *ctx, enum vcpu_seg seg, struct vcpu_segment *out)
+{
+    vcpu_ops->get_seg(((struct emulation *)ctx)->vcpu, seg, out);
+}
+
+static int emulate_in(void *ctx, uint16_t port, uint32_t size, uint64_t *value, struct emul_fault *fault)
+{
+    (void)fault;
+    *value = access_port_read(((struct emulation *)ctx)->vcpu, port, size);
+    return 0;
+}
+
+static int emulate_out(void *ctx, uint16_t port, uint32_t size, uint64_t value, struct emul_fault *fault)
+{
+    (void)fault;
+    access_port_write(((struct emulation *)ctx)->vcpu, port, size, value);
+    return 0;
+}
+
+static const struct emul_io emulate_memory_io = {
+    .read = emulate_read,
+    .write = emulate_write,
+    .get = emulate_get,
+    .set = emulate_set,
+    .get_seg = emulate_get_seg,
+};
+
+static const struct emul_io emulate_port_io = {
+    .read = emulate_read,
+    .write = emulate_write,
+    .get = emulate_get,
+    .set = emulate_set,
+    .get_seg = emulate_get_seg,
+    .in = emulate_in,
+    .out = emulate_out,
+};
+
+static void emulate_finish(struct vcpu *vcpu, const struct insn *insn, int result,
+                           const struct emul_fault *fault)
+{
+    switch (result) {
+    case EMUL_DONE:
+        vcpu->insn_len = insn->length;
+        vcpu_advance(vcpu);
+        break;
+    case EMUL_AGAIN:
+        break;
+    case EMUL_JUMPED:
+        vcpu_ops->clear_shadow(vcpu);
+        break;
+    case EMUL_FAULT:
+        if (fault->vector == EXC_PF)
+            vcpu_set(vcpu, REG_CR2, fault->cr2);
+        event_raise(vcpu, fault->vector, fault->has_error, fault->error);
+        break;
+    default:
+        exit_failed(vcpu, "an instruction that the emulator doesn't know touched a device");
+    }
+}
+
+static void emulate_any(struct vcpu *vcpu, const struct emul_io *io, const struct vcpu_code *code,
+                        const uint8_t *bytes, size_t len)
+{
+    struct emulation e = {.vcpu = vcpu, .walk = code->walk, .user = code_user(code)};
+    struct emul_fault fault = {0};
+    struct insn insn;
+
+    if (insn_decode(bytes, len, code->mode, &insn) < 0) {
+        exit_failed(vcpu, "an instruction that can't be decoded touched a device");
+        return;
+    }
+    emulate_finish(vcpu, &insn, emul_run(io, &e, &insn, &fault), &fault);
+}
+
+/*
+ * Is `insn` the access that the CPU has translated and checked already? Another core may have rewritten the code since, and
+ * of an access that crosses into the page, this is the second half.
+ */
+static bool mov_matches(const struct vcpu *vcpu, const struct insn_mov *mov, const struct exit_memory *access)
+{
+    uint64_t offset = mov->disp;
+
+    if (mov->base == REG_RIP)
+        offset += vcpu->rip + mov->length;
+    else if (mov->base != INSN_NO_REG)
+        offset += vcpu->gpr[mov->base];
+    return mov->load != access->write && !((offset ^ access->gpa) & PAGE_MASK) &&
+           (offset & PAGE_MASK) + mov->size <= PAGE_SIZE;
+}
+
+/* Registers that have a place in gpr[], with all of their low bytes there: not RSP, AH, CH, DH and BH. */
+static bool mov_register_plain(const struct insn_mov *mov)
+{
+    return mov->imm_size || (mov->reg != REG_RSP && (mov->size > 1 || mov->rex || mov->reg < REG_RSP));
+}
+
+/* A plain MOV to or from a device needs neither a walk to its operand nor the executor. False: it isn't one. */
+static bool emulate_mov(struct vcpu *vcpu, const struct exit_memory *access, const uint8_t *bytes)
+{
+    struct insn_mov mov;
+    uint64_t value, mask;
+
+    if (!insn_decode_mov(bytes, &mov) || !mov_register_plain(&mov) || !mov_matches(vcpu, &mov, access) ||
+        (access->gpa - vcpu->apic_page >= PAGE_SIZE && gmem_ptr(&vcpu->vm->mem, access->gpa, 1)))
+        return false;
+    mask = UINT64_MAX >> (64 - 8 * mov.size);
+    value = (mov.imm_size ? mov.imm : vcpu->gpr[mov.reg]) & mask;
+    access_mmio(vcpu, access->gpa, mov.size, access->write, &value);
+    if (mov.load) {
+        uint64_t kept = mov.size < 4 ? vcpu->gpr[mov.reg] & ~mask : 0;
+
+        vcpu->gpr[mov.reg] = kept | (value & mask);
+    }
+    vcpu->insn_len = mov.length;
+    vcpu_advance(vcpu);
+    return true;
+}
+
+void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access)
+{
+    struct vcpu_code code;
+    uint8_t fetched[FETCH_BYTES];
+    const uint8_t *bytes = access->bytes;
+    size_t len = access->bytes_len;
+
+    vcpu_ops->get_code(vcpu, &code);
+    if (len == 0) {
+        bytes = fetched;
+        len = vcpu_fetch_code(vcpu, &code, fetched);
+    }
+    if (LIKELY(code.mode == INSN_MODE_64 && len >= INSN_MOV_MAX) && LIKELY(emulate_mov(vcpu, access, bytes)))
+        return;
+    emulate_any(vcpu, &emulate_memory_io, &code, bytes, len);
+}
+
+void emulate_string_io(struct vcpu *vcpu)
+{
+    struct vcpu_code code;
+    uint8_t bytes[FETCH_BYTES];
+
+    vcpu_ops->get_code(vcpu, &code);
+    emulate_any(vcpu, &emulate_port_io, &code, bytes, vcpu_fetch_code(vcpu, &code, bytes));
+}

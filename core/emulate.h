@@ -1,0 +1,9 @@
+/* Carrying out a guest's instruction in software: the glue between a vCPU and core/emul/. */
+#pragma once
+
+#include "core/exit.h"
+
+/* An access to memory that isn't RAM: decodes the instruction at RIP and executes it against the MMIO bus. */
+void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access);
+/* INS or OUTS, with or without REP, against the port bus. */
+void emulate_string_io(struct vcpu *vcpu);

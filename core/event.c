@@ -1,0 +1,167 @@
+/* SDM 6.14-6.15 (priorities, double faults), 27.6 (injection); APM volume 2, 8.2.9 and 15.20. */
+#include "core/event.h"
+
+#include "core/exit.h"
+#include "core/vapic.h"
+#include "core/vcpu.h"
+#include "core/vcpu_ops.h"
+#include "core/x86/cr.h"
+
+/* SDM table 6-4: the classes that decide what a second exception turns into. */
+enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
+
+static enum fault_class event_class(uint8_t vector)
+{
+    switch (vector) {
+    case EXC_DF:
+        return DOUBLE_FAULT;
+    case EXC_PF:
+    case EXC_VE:
+        return PAGE_FAULT;
+    case EXC_DE:
+    case EXC_TS:
+    case EXC_NP:
+    case EXC_SS:
+    case EXC_GP:
+    case EXC_CP:
+        return CONTRIBUTORY;
+    default:
+        return BENIGN;
+    }
+}
+
+static bool event_makes_double_fault(enum fault_class first, enum fault_class second)
+{
+    return (first == CONTRIBUTORY && second == CONTRIBUTORY) || (first == PAGE_FAULT && second != BENIGN);
+}
+
+/* Takes the exception that comes first: one that is being delivered, or one that was raised and not yet injected. */
+static const struct event *event_first_exception(const struct vcpu_events *events)
+{
+    if (events->reinject.valid && events->reinject.type == EVENT_EXCEPTION)
+        return &events->reinject;
+    if (events->exception.valid)
+        return &events->exception;
+    return NULL;
+}
+
+void event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
+{
+    struct vcpu_events *events = &vcpu->events;
+    const struct event *first = event_first_exception(events);
+    struct event raised = {
+        .valid = true, .vector = vector, .type = EVENT_EXCEPTION, .has_error = has_error, .error = error};
+
+    if (first) {
+        enum fault_class class = event_class(first->vector);
+
+        if (class == DOUBLE_FAULT && event_class(vector) != BENIGN) {
+            exit_triple_fault(vcpu);
+            return;
+        }
+        if (event_makes_double_fault(class, event_class(vector)))
+            raised = (struct event){
+                .valid = true, .vector = EXC_DF, .type = EVENT_EXCEPTION, .has_error = true, .error = 0};
+    }
+    /* What was cut short is lost for an exception (its instruction runs again) and kept for an interrupt or NMI. */
+    if (events->reinject.valid && events->reinject.type != EVENT_INTERRUPT &&
+        events->reinject.type != EVENT_NMI)
+        events->reinject.valid = false;
+    events->exception = raised;
+    vcpu_look(vcpu);
+}
+
+void event_reinject(struct vcpu *vcpu, const struct event *event)
+{
+    vcpu->events.reinject = *event;
+    vcpu_look(vcpu);
+}
+
+static bool event_deliver_nmi(struct vcpu *vcpu, bool *injected)
+{
+    static const struct event nmi = {.valid = true, .vector = EXC_NMI, .type = EVENT_NMI};
+
+    if (!__atomic_load_n(&vcpu->events.nmi_pending, __ATOMIC_RELAXED))
+        return false;
+    if (*injected || !vcpu_ops->can_inject(vcpu, EVENT_NMI))
+        return true;
+    __atomic_store_n(&vcpu->events.nmi_pending, false, __ATOMIC_RELAXED);
+    vcpu_ops->inject(vcpu, &nmi);
+    *injected = true;
+    return false;
+}
+
+static bool event_deliver_interrupt(struct vcpu *vcpu, bool injected)
+{
+    int vector;
+
+    if (UNLIKELY(vcpu->events.reinject.valid))
+        return true;
+    vector = vcpu->irqchip->peek(vcpu->irqchip_ctx);
+    if (LIKELY(vector < 0))
+        return false;
+    if (injected || !vcpu_ops->can_inject(vcpu, EVENT_INTERRUPT))
+        return true;
+    vcpu->irqchip->accept(vcpu->irqchip_ctx, vector);
+    vcpu->stats.interrupts++;
+    vcpu_ops->inject(vcpu,
+                     &(struct event){.valid = true, .vector = (uint8_t)vector, .type = EVENT_INTERRUPT});
+    /* A further one may wait behind it. */
+    return vcpu->irqchip->peek(vcpu->irqchip_ctx) >= 0;
+}
+
+/* Injects what doesn't depend on the guest's flags. */
+static bool event_deliver_exception(struct vcpu *vcpu)
+{
+    struct vcpu_events *events = &vcpu->events;
+
+    if (UNLIKELY(events->exception.valid)) {
+        /* An interrupt whose delivery faulted stays in `reinject` and is taken after the fault. */
+        vcpu_ops->inject(vcpu, &events->exception);
+        events->exception.valid = false;
+        return true;
+    }
+    if (UNLIKELY(events->reinject.valid)) {
+        /* An exception that went first may have cleared IF: then even an interrupt that was accepted already waits. */
+        if (events->reinject.type == EVENT_INTERRUPT && !vcpu_ops->can_inject(vcpu, EVENT_INTERRUPT))
+            return false;
+        vcpu_ops->inject(vcpu, &events->reinject);
+        events->reinject.valid = false;
+        return true;
+    }
+    return false;
+}
+
+/* Most exits leave the windows as they were: the back end is called only for a change. */
+static void event_window(struct vcpu *vcpu, enum event_type type, bool open)
+{
+    uint8_t bit = (uint8_t)BIT(type);
+
+    if (LIKELY(!!(vcpu->events.windows & bit) == open))
+        return;
+    vcpu->events.windows ^= bit;
+    vcpu_ops->window(vcpu, type, open);
+}
+
+void event_deliver(struct vcpu *vcpu)
+{
+    bool injected = event_deliver_exception(vcpu);
+    bool nmi_waits = event_deliver_nmi(vcpu, &injected);
+    bool irq_waits = event_deliver_interrupt(vcpu, injected);
+
+    event_window(vcpu, EVENT_NMI, nmi_waits);
+    event_window(vcpu, EVENT_INTERRUPT, irq_waits);
+}
+
+bool event_wakes(struct vcpu *vcpu)
+{
+    const struct vcpu_events *events = &vcpu->events;
+
+    if (events->exception.valid || events->reinject.valid)
+        return true;
+    if (__atomic_load_n(&events->nmi_pending, __ATOMIC_RELAXED))
+        return true;
+    if (!(vcpu_get(vcpu, REG_RFLAGS) & RFLAGS_IF))
+        return false;
+    return vcpu->irqchip->peek(vcpu->irqchip_ctx) >= 0 || (vcpu->vapic && vapic_wakes(vcpu->vapic));
+}

@@ -1,0 +1,212 @@
+/* Exits of instructions that ask about the CPU or change how it works. */
+#include "core/cpuid.h"
+#include "core/exit.h"
+#include "core/fetch.h"
+#include "core/msr.h"
+#include "core/run.h"
+#include "core/vcpu_ops.h"
+#include "core/vm.h"
+#include "core/x86/asm.h"
+#include "core/x86/cr.h"
+
+/* The registers of some leaves follow the vCPU's state. */
+static void exit_cpuid_dynamic(struct vcpu *vcpu, struct cpuid_entry *e)
+{
+    struct cpuid_regs host;
+
+    switch (e->leaf) {
+    case 1:
+        e->ebx |= vcpu->index << 24;
+        if (vcpu_get(vcpu, REG_CR4) & CR4_OSXSAVE)
+            e->ecx |= (uint32_t)BIT(27);
+        break;
+    case 7:
+        if (e->subleaf == 0 && (vcpu_get(vcpu, REG_CR4) & CR4_PKE))
+            e->ecx |= (uint32_t)BIT(4);
+        break;
+    case 0xb:
+        e->edx = vcpu->index;
+        break;
+    case 0xd:
+        /* The guest's XCR0 and XSS are loaded: the CPU itself knows the size that they give. */
+        if (e->subleaf <= 1) {
+            host = cpuid(0xd, e->subleaf);
+            e->ebx = host.ebx;
+        }
+        break;
+    }
+}
+
+static void exit_cpuid_show(struct vcpu *vcpu, const struct cpuid_entry *e)
+{
+    vcpu->gpr[REG_RAX] = e->eax;
+    vcpu->gpr[REG_RBX] = e->ebx;
+    vcpu->gpr[REG_RCX] = e->ecx;
+    vcpu->gpr[REG_RDX] = e->edx;
+    vcpu_advance(vcpu);
+}
+
+static __attribute__((noinline)) void exit_cpuid_any(struct vcpu *vcpu)
+{
+    uint32_t leaf = (uint32_t)vcpu->gpr[REG_RAX];
+    uint32_t subleaf = (uint32_t)vcpu->gpr[REG_RCX];
+    const struct cpuid_entry *found = cpuid_find(&vcpu->vm->cpuid, leaf, subleaf);
+    struct cpuid_entry e = {.leaf = leaf, .subleaf = subleaf};
+
+    vcpu->stats.exits[STATS_CPUID]++;
+    if (LIKELY(found))
+        e = *found;
+    /* A level of 0BH that isn't there still shows its number and the id (SDM volume 2). */
+    if (UNLIKELY(leaf == 0xb && !found))
+        e.ecx = subleaf & 0xff;
+    exit_cpuid_dynamic(vcpu, &e);
+    exit_cpuid_show(vcpu, &e);
+}
+
+void exit_cpuid(struct vcpu *vcpu)
+{
+    const struct cpuid_entry *e = cpuid_find_constant(&vcpu->vm->cpuid, (uint32_t)vcpu->gpr[REG_RAX]);
+
+    if (LIKELY(e))
+        exit_cpuid_show(vcpu, e);
+    else
+        exit_cpuid_any(vcpu);
+}
+
+void exit_hlt(struct vcpu *vcpu)
+{
+    vcpu->stats.exits[STATS_HLT]++;
+    vcpu->state = VCPU_HALTED;
+    vcpu_look(vcpu);
+    vcpu_advance(vcpu);
+}
+
+/* A spinning vCPU most likely waits for one that doesn't run. */
+void exit_pause(struct vcpu *vcpu)
+{
+    vcpu->stats.exits[STATS_PAUSE]++;
+    run_yield();
+    vcpu_advance(vcpu);
+}
+
+/* No paravirtual calls are offered yet: -KVM_ENOSYS (1000), as KVM's guests expect of an unknown call. */
+void exit_hypercall(struct vcpu *vcpu)
+{
+    vcpu->stats.exits[STATS_HYPERCALL]++;
+    if (vcpu_cpl(vcpu) != 0) {
+        event_raise_ud(vcpu);
+        return;
+    }
+    vcpu->gpr[REG_RAX] = (uint64_t)-1000;
+    vcpu_advance(vcpu);
+}
+
+void exit_rdmsr(struct vcpu *vcpu)
+{
+    uint64_t value = 0;
+
+    vcpu->stats.exits[STATS_RDMSR]++;
+    if (UNLIKELY(!msr_read(vcpu, (uint32_t)vcpu->gpr[REG_RCX], &value))) {
+        event_raise_gp0(vcpu);
+        return;
+    }
+    vcpu->gpr[REG_RAX] = (uint32_t)value;
+    vcpu->gpr[REG_RDX] = value >> 32;
+    vcpu_advance(vcpu);
+}
+
+void exit_wrmsr(struct vcpu *vcpu)
+{
+    uint64_t value = (uint32_t)vcpu->gpr[REG_RAX] | vcpu->gpr[REG_RDX] << 32;
+
+    vcpu->stats.exits[STATS_WRMSR]++;
+    if (UNLIKELY(!msr_write(vcpu, (uint32_t)vcpu->gpr[REG_RCX], value)))
+        event_raise_gp0(vcpu);
+    else
+        vcpu_advance(vcpu);
+}
+
+void exit_rdtsc(struct vcpu *vcpu, bool rdtscp)
+{
+    uint64_t tsc = rdtsc() + vcpu->vm->tsc_offset + vcpu->tsc_adjust;
+
+    if ((vcpu_get(vcpu, REG_CR4) & CR4_TSD) && vcpu_cpl(vcpu) != 0) {
+        event_raise_gp0(vcpu);
+        return;
+    }
+    vcpu->gpr[REG_RAX] = (uint32_t)tsc;
+    vcpu->gpr[REG_RDX] = tsc >> 32;
+    if (rdtscp)
+        vcpu->gpr[REG_RCX] = (uint32_t)vcpu->msr.tsc_aux;
+    vcpu_advance(vcpu);
+}
+
+void exit_rdpmc(struct vcpu *vcpu)
+{
+    event_raise_gp0(vcpu);
+}
+
+/* SDM volume 2, XSETBV: which combinations are legal. `have` is what CPUID leaf 0DH shows. */
+static bool exit_xcr0_valid(uint64_t xcr0, uint64_t have)
+{
+    const uint64_t avx512 = 7ull << 5;
+
+    if (!(xcr0 & XCR0_X87) || (xcr0 & ~have))
+        return false;
+    if ((xcr0 & XCR0_AVX) && !(xcr0 & XCR0_SSE))
+        return false;
+    if ((xcr0 & avx512) && ((xcr0 & avx512) != avx512 || !(xcr0 & XCR0_AVX)))
+        return false;
+    return true;
+}
+
+void exit_xsetbv(struct vcpu *vcpu)
+{
+    const struct cpuid_entry *e = cpuid_find(&vcpu->vm->cpuid, 0xd, 0);
+    uint64_t have = e ? e->eax | (uint64_t)e->edx << 32 : 0;
+    uint64_t value = (uint32_t)vcpu->gpr[REG_RAX] | vcpu->gpr[REG_RDX] << 32;
+
+    vcpu->stats.exits[STATS_XSETBV]++;
+    if (!(vcpu_get(vcpu, REG_CR4) & CR4_OSXSAVE)) {
+        event_raise_ud(vcpu);
+    } else if (vcpu_cpl(vcpu) != 0 || (uint32_t)vcpu->gpr[REG_RCX] != 0 || !exit_xcr0_valid(value, have)) {
+        event_raise_gp0(vcpu);
+    } else {
+        vcpu->xcr0 = value;
+        xsetbv(0, value);
+        vcpu_advance(vcpu);
+    }
+}
+
+/*
+ * INVD would drop what the host has in its caches; guests get WBINVD's harmless half of it. With coherent caches and
+ * no devices of their own, neither has anything left to do.
+ */
+void exit_invd(struct vcpu *vcpu)
+{
+    if (vcpu_cpl(vcpu) != 0)
+        event_raise_gp0(vcpu);
+    else
+        vcpu_advance(vcpu);
+}
+
+void exit_undefined(struct vcpu *vcpu)
+{
+    vcpu->stats.exits[STATS_UNDEFINED]++;
+    event_raise_ud(vcpu);
+}
+
+/* Perhaps the exit was for a timer that is due, or ended what an NMI waited for. */
+void exit_host_interrupt(struct vcpu *vcpu)
+{
+    vcpu->stats.exits[STATS_HOST]++;
+    vcpu_look(vcpu);
+}
+
+/* event_deliver looks again before the next entry, and closes the window if nothing waits any more. */
+void exit_window(struct vcpu *vcpu, enum event_type type)
+{
+    (void)type;
+    vcpu->stats.exits[STATS_WINDOW]++;
+    vcpu_look(vcpu);
+}

@@ -1,0 +1,164 @@
+/* Exits of control and debug register accesses (SDM volume 3, 2.5; APM volume 2, 3.1). */
+#include "core/cpuid.h"
+#include "core/exit.h"
+#include "core/fetch.h"
+#include "core/vcpu_ops.h"
+#include "core/vm.h"
+#include "core/x86/cr.h"
+#include "core/x86/msr.h"
+
+#define CR0_DEFINED                                                                                          \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+
+/* What MOV to CR0 refuses with #GP(0), apart from what depends on PAE's page-directory pointers. */
+static bool exit_cr0_valid(struct vcpu *vcpu, uint64_t cr0)
+{
+    uint64_t efer = vcpu_get(vcpu, REG_EFER), cr4 = vcpu_get(vcpu, REG_CR4);
+    struct vcpu_segment cs;
+
+    if (cr0 >> 32)
+        return false;
+    if ((cr0 & CR0_PG) && !(cr0 & CR0_PE))
+        return false;
+    if ((cr0 & CR0_NW) && !(cr0 & CR0_CD))
+        return false;
+    vcpu_ops->get_seg(vcpu, SEG_CS, &cs);
+    if ((cr0 & CR0_PG) && !(vcpu_get(vcpu, REG_CR0) & CR0_PG) && (efer & EFER_LME))
+        return (cr4 & CR4_PAE) && !(cs.attr & SEG_ATTR_L);
+    if (!(cr0 & CR0_PG) && (efer & EFER_LMA))
+        return !(cr4 & CR4_PCIDE) && !(cs.attr & SEG_ATTR_L);
+    return (cr0 & CR0_PG) || !(cr4 & CR4_PCIDE);
+}
+
+static void exit_write_cr0(struct vcpu *vcpu, uint64_t value)
+{
+    uint64_t cr0 = (value & (CR0_DEFINED | ~0xffffffffull)) | CR0_ET;
+    uint64_t efer = vcpu_get(vcpu, REG_EFER);
+
+    if (!exit_cr0_valid(vcpu, cr0)) {
+        event_raise_gp0(vcpu);
+        return;
+    }
+    /* EFER.LMA follows CR0.PG (SDM 10.8.5); the back end keeps its own controls in step when EFER is set. */
+    vcpu_set(vcpu, REG_CR0, cr0);
+    if (efer & EFER_LME)
+        vcpu_set(vcpu, REG_EFER, cr0 & CR0_PG ? efer | EFER_LMA : efer & ~EFER_LMA);
+    vcpu_ops->flush(vcpu);
+    vcpu_advance(vcpu);
+}
+
+static bool exit_cr4_valid(struct vcpu *vcpu, uint64_t cr4)
+{
+    uint64_t efer = vcpu_get(vcpu, REG_EFER);
+
+    if (cr4 & ~vcpu->vm->cpuid.cr4_mask)
+        return false;
+    if ((efer & EFER_LMA) && !(cr4 & CR4_PAE))
+        return false;
+    if ((cr4 & CR4_PCIDE) && !(vcpu_get(vcpu, REG_CR4) & CR4_PCIDE))
+        return (efer & EFER_LMA) && !(vcpu_get(vcpu, REG_CR3) & CR3_PCID_MASK);
+    return true;
+}
+
+static void exit_write_cr4(struct vcpu *vcpu, uint64_t cr4)
+{
+    if (!exit_cr4_valid(vcpu, cr4)) {
+        event_raise_gp0(vcpu);
+        return;
+    }
+    vcpu_set(vcpu, REG_CR4, cr4);
+    vcpu_ops->flush(vcpu);
+    vcpu_advance(vcpu);
+}
+
+static void exit_write_cr3(struct vcpu *vcpu, uint64_t value)
+{
+    const struct cpuid_entry *e = cpuid_find(&vcpu->vm->cpuid, 0x80000008, 0);
+    uint32_t bits = e ? e->eax & 0xff : 36;
+    bool pcid = vcpu_get(vcpu, REG_CR4) & CR4_PCIDE;
+    uint64_t cr3 = pcid ? value & ~CR3_NOFLUSH : value;
+
+    if (!(vcpu_get(vcpu, REG_EFER) & EFER_LMA))
+        cr3 = (uint32_t)cr3;
+    else if (cr3 >> bits) {
+        event_raise_gp0(vcpu);
+        return;
+    }
+    vcpu_set(vcpu, REG_CR3, cr3);
+    vcpu_ops->flush(vcpu);
+    vcpu_advance(vcpu);
+}
+
+static void exit_write_cr8(struct vcpu *vcpu, uint64_t value)
+{
+    if (value >> 4) {
+        event_raise_gp0(vcpu);
+        return;
+    }
+    vcpu->irqchip->set_cr8(vcpu->irqchip_ctx, (uint8_t)value);
+    vcpu_advance(vcpu);
+}
+
+void exit_cr_write(struct vcpu *vcpu, uint32_t cr, uint64_t value)
+{
+    vcpu->stats.exits[STATS_CR]++;
+    if (vcpu_cpl(vcpu) != 0) {
+        event_raise_gp0(vcpu);
+        return;
+    }
+    switch (cr) {
+    case 0:
+        exit_write_cr0(vcpu, value);
+        break;
+    case 3:
+        exit_write_cr3(vcpu, value);
+        break;
+    case 4:
+        exit_write_cr4(vcpu, value);
+        break;
+    case 8:
+        exit_write_cr8(vcpu, value);
+        break;
+    default:
+        event_raise_ud(vcpu);
+    }
+}
+
+void exit_cr_read(struct vcpu *vcpu, uint32_t cr, enum vcpu_reg into)
+{
+    vcpu->stats.exits[STATS_CR]++;
+    static const enum vcpu_reg regs[] = {
+        [0] = REG_CR0,
+        [2] = REG_CR2,
+        [3] = REG_CR3,
+        [4] = REG_CR4,
+    };
+
+    if (cr == 8)
+        vcpu_set(vcpu, into, vcpu->irqchip->get_cr8(vcpu->irqchip_ctx));
+    else if (cr < ARRAY_SIZE(regs) && cr != 1)
+        vcpu_set(vcpu, into, vcpu_get(vcpu, regs[cr]));
+    else {
+        event_raise_ud(vcpu);
+        return;
+    }
+    vcpu_advance(vcpu);
+}
+
+void exit_clts(struct vcpu *vcpu)
+{
+    vcpu->stats.exits[STATS_CR]++;
+    vcpu_set(vcpu, REG_CR0, vcpu_get(vcpu, REG_CR0) & ~CR0_TS);
+    vcpu_advance(vcpu);
+}
+
+/* LMSW changes the low four bits, and can set PE but never clear it. */
+void exit_lmsw(struct vcpu *vcpu, uint16_t value)
+{
+    uint64_t cr0 = vcpu_get(vcpu, REG_CR0);
+
+    vcpu->stats.exits[STATS_CR]++;
+    cr0 = (cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | (value & (CR0_PE | CR0_MP | CR0_EM | CR0_TS));
+    vcpu_set(vcpu, REG_CR0, cr0);
+    vcpu_advance(vcpu);
+}

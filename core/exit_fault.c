@@ -1,0 +1,27 @@
+/* Exits that end a VM. */
+#include "core/exit.h"
+#include "core/vm.h"
+
+void exit_failed(struct vcpu *vcpu, const char *why)
+{
+    vm_crash(vcpu->vm, vcpu->index, why);
+}
+
+void exit_triple_fault(struct vcpu *vcpu)
+{
+    exit_failed(vcpu, "triple fault");
+}
+
+void exit_init(struct vcpu *vcpu)
+{
+    exit_failed(vcpu, "an INIT or SIPI signal reached the guest");
+}
+
+void exit_task_switch(struct vcpu *vcpu, uint16_t selector, uint32_t source, bool has_error, uint32_t error)
+{
+    (void)selector;
+    (void)source;
+    (void)has_error;
+    (void)error;
+    exit_failed(vcpu, "the guest switches tasks by hardware, which isn't supported yet");
+}

@@ -1,0 +1,146 @@
+#include "core/vapic.h"
+
+#include "core/lib/string.h"
+
+#define CLASS 0xf0
+
+/* Sets in the page are eight registers of 32 bits, those beside it four words of 64. */
+
+static uint32_t *set_register(struct vapic *a, uint32_t set, uint8_t vector)
+{
+    return &a->page[4 * (set + vector / 32)];
+}
+
+/* The highest vector in a set of the page, or 0. */
+static uint8_t set_highest(const struct vapic *a, uint32_t set)
+{
+    for (uint32_t i = 8; i-- > 0;) {
+        uint32_t word = vapic_get(a, set + i);
+
+        if (word)
+            return (uint8_t)(i * 32 + 31 - (uint32_t)__builtin_clz(word));
+    }
+    return 0;
+}
+
+bool vapic_is_level(const struct vapic *a, uint8_t vector)
+{
+    return vapic_get(a, VAPIC_TMR + vector / 32) & BIT(vector % 32);
+}
+
+/* The CPU never writes TMR: it is ours, and any core's. */
+static void tmr_set(struct vapic *a, uint8_t vector, bool level_triggered)
+{
+    uint32_t *word = set_register(a, VAPIC_TMR, vector), bit = (uint32_t)BIT(vector % 32);
+
+    if (vapic_is_level(a, vector) == level_triggered)
+        return;
+    if (level_triggered)
+        __atomic_fetch_or(word, bit, __ATOMIC_RELAXED);
+    else
+        __atomic_fetch_and(word, ~bit, __ATOMIC_RELAXED);
+}
+
+bool vapic_post(struct vapic *a, uint8_t vector, bool level_triggered)
+{
+    uint64_t bit = BIT(vector % 64);
+
+    tmr_set(a, vector, level_triggered);
+    if (UNLIKELY(level_triggered)) {
+        bool new = !(__atomic_fetch_or(&a->late[vector / 64], bit, __ATOMIC_SEQ_CST) & bit);
+
+        __atomic_store_n(&a->stale, true, __ATOMIC_SEQ_CST);
+        return new;
+    }
+    __atomic_fetch_or(&a->requests[vector / 64], bit, __ATOMIC_SEQ_CST);
+    return !(__atomic_fetch_or(&a->control, VAPIC_ON, __ATOMIC_SEQ_CST) & VAPIC_ON);
+}
+
+void vapic_reset(struct vapic *a)
+{
+    memset(a->page, 0, sizeof a->page);
+    for (uint32_t i = 0; i < ARRAY_SIZE(a->requests); i++) {
+        __atomic_store_n(&a->requests[i], 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&a->late[i], 0, __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&a->requests[0], VAPIC_REST, __ATOMIC_RELAXED);
+    __atomic_store_n(&a->control, 0, __ATOMIC_RELAXED);
+    vapic_touch(a);
+}
+
+void vapic_set_mode(struct vapic *a, enum vapic_mode mode)
+{
+    a->mode = mode;
+    vapic_touch(a);
+}
+
+static void requests_move(struct vapic *a, uint64_t *requests, uint32_t i)
+{
+    uint64_t stays = i == 0 ? VAPIC_ILLEGAL : 0, new;
+
+    if (!(__atomic_load_n(&requests[i], __ATOMIC_RELAXED) & ~stays))
+        return;
+    new = __atomic_fetch_and(&requests[i], stays, __ATOMIC_ACQUIRE) & ~stays;
+    a->page[4 * (VAPIC_IRR + 2 * i)] |= (uint32_t) new;
+    a->page[4 * (VAPIC_IRR + 2 * i + 1)] |= (uint32_t)(new >> 32);
+}
+
+static void rest_return(struct vapic *a)
+{
+    uint32_t *word = &a->page[4 * VAPIC_IRR];
+
+    if (!(*word & VAPIC_ILLEGAL))
+        return;
+    *word &= ~(uint32_t)VAPIC_ILLEGAL;
+    __atomic_fetch_or(&a->requests[0], VAPIC_REST, __ATOMIC_RELAXED);
+}
+
+/* ON goes first: who posts from here on notifies again. */
+void vapic_collect(struct vapic *a)
+{
+    __atomic_fetch_and(&a->control, ~VAPIC_ON, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < ARRAY_SIZE(a->requests); i++) {
+        requests_move(a, a->requests, i);
+        requests_move(a, a->late, i);
+    }
+    rest_return(a);
+}
+
+uint16_t vapic_status(const struct vapic *a)
+{
+    return (uint16_t)(set_highest(a, VAPIC_ISR) << 8 | set_highest(a, VAPIC_IRR));
+}
+
+void vapic_eoi_exits(const struct vapic *a, uint64_t map[4])
+{
+    for (uint32_t i = 0; i < 4; i++)
+        map[i] = vapic_get(a, VAPIC_TMR + 2 * i) | (uint64_t)vapic_get(a, VAPIC_TMR + 2 * i + 1) << 32;
+}
+
+uint8_t vapic_ppr(const struct vapic *a)
+{
+    uint8_t tpr = (uint8_t)vapic_get(a, VAPIC_TPR), serviced = set_highest(a, VAPIC_ISR);
+
+    return (tpr & CLASS) >= (serviced & CLASS) ? tpr : serviced & CLASS;
+}
+
+/* What is moved here isn't in RVI yet. */
+bool vapic_wakes(struct vapic *a)
+{
+    if (vapic_waits(a)) {
+        vapic_collect(a);
+        vapic_touch(a);
+    }
+    return (set_highest(a, VAPIC_IRR) & CLASS) > (vapic_ppr(a) & CLASS);
+}
+
+uint8_t vapic_eoi(struct vapic *a)
+{
+    uint8_t vector = set_highest(a, VAPIC_ISR);
+
+    if (vector) {
+        *set_register(a, VAPIC_ISR, vector) &= ~(uint32_t)BIT(vector % 32);
+        vapic_touch(a);
+    }
+    return vector;
+}

@@ -1,0 +1,69 @@
+#include "core/vcpu.h"
+
+#include "core/emul/decode.h"
+#include "core/exit.h"
+#include "core/fetch.h"
+#include "core/vcpu_ops.h"
+#include "core/x86/cr.h"
+
+uint64_t vcpu_get(struct vcpu *vcpu, enum vcpu_reg reg)
+{
+    if (reg < REG_GPR_COUNT && reg != REG_RSP)
+        return vcpu->gpr[reg];
+    if (reg == REG_RIP)
+        return vcpu->rip;
+    return vcpu_ops->get(vcpu, reg);
+}
+
+void vcpu_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
+{
+    if (reg < REG_GPR_COUNT && reg != REG_RSP)
+        vcpu->gpr[reg] = value;
+    else if (reg == REG_RIP)
+        vcpu_set_rip(vcpu, value);
+    else
+        vcpu_ops->set(vcpu, reg, value);
+}
+
+/* The length of the instruction at RIP by decoding it: for CPUs that don't tell. 0 if it can't be fetched. */
+static uint32_t vcpu_decode_length(struct vcpu *vcpu)
+{
+    struct vcpu_code code;
+    uint8_t bytes[FETCH_BYTES];
+    struct insn insn;
+    size_t got;
+
+    vcpu_ops->get_code(vcpu, &code);
+    got = vcpu_fetch_code(vcpu, &code, bytes);
+    if (insn_decode(bytes, got, code.mode, &insn) < 0)
+        return 0;
+    return insn.length;
+}
+
+/* EIP wraps at 4 GiB; the mode is asked for only when that could matter. */
+static void vcpu_move_rip(struct vcpu *vcpu, uint64_t rip)
+{
+    if (UNLIKELY((rip ^ vcpu->rip) >> 32) && vcpu_insn_mode(vcpu) != INSN_MODE_64)
+        rip = (uint32_t)rip;
+    vcpu_set_rip(vcpu, rip);
+}
+
+void vcpu_advance_any(struct vcpu *vcpu)
+{
+    uint32_t len = vcpu->insn_len;
+    uint64_t rflags;
+
+    if (UNLIKELY(len == 0))
+        len = vcpu_decode_length(vcpu);
+    if (UNLIKELY(len == 0)) {
+        exit_failed(vcpu, "the instruction that exited can't be decoded");
+        return;
+    }
+    vcpu_ops->clear_shadow(vcpu);
+    vcpu_move_rip(vcpu, vcpu->rip + len);
+    rflags = vcpu_get(vcpu, REG_RFLAGS);
+    if (UNLIKELY(rflags & RFLAGS_TF)) {
+        vcpu_set(vcpu, REG_DR6, vcpu_get(vcpu, REG_DR6) | DR6_BS);
+        event_raise(vcpu, EXC_DB, false, 0);
+    }
+}

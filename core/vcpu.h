@@ -1,0 +1,184 @@
+/* A virtual CPU: the state that policy works on. What only the hardware needs is in the back end's own struct, `arch`. */
+#pragma once
+
+#include "core/bus.h"
+#include "core/event.h"
+#include "core/lib/types.h"
+#include "core/sched.h"
+#include "core/stats.h"
+#include "core/timer.h"
+
+struct vapic;
+struct vm;
+
+enum vcpu_reg {
+    REG_RAX,
+    REG_RCX,
+    REG_RDX,
+    REG_RBX,
+    REG_RSP,
+    REG_RBP,
+    REG_RSI,
+    REG_RDI,
+    REG_R8,
+    REG_R9,
+    REG_R10,
+    REG_R11,
+    REG_R12,
+    REG_R13,
+    REG_R14,
+    REG_R15,
+    REG_GPR_COUNT,
+    REG_RIP = REG_GPR_COUNT,
+    REG_RFLAGS,
+    REG_CR0,
+    REG_CR2,
+    REG_CR3,
+    REG_CR4,
+    REG_EFER,
+    REG_DR6,
+    REG_DR7,
+    REG_COUNT,
+};
+
+enum vcpu_seg {
+    SEG_ES,
+    SEG_CS,
+    SEG_SS,
+    SEG_DS,
+    SEG_FS,
+    SEG_GS,
+    SEG_LDTR,
+    SEG_TR,
+    SEG_GDTR,
+    SEG_IDTR,
+    SEG_COUNT
+};
+
+/* Attributes as in a descriptor's second dword, bits 8-23 shifted down (VMX access rights; SVM packs G,D,L,AVL lower). */
+struct vcpu_segment {
+    uint64_t base;
+    uint32_t limit; /* in bytes */
+    uint16_t selector;
+    uint16_t attr;
+};
+#define SEG_ATTR_TYPE      0x000f
+#define SEG_ATTR_S         BIT(4)
+#define SEG_ATTR_DPL(attr) ((attr) >> 5 & 3)
+#define SEG_ATTR_P         BIT(7)
+#define SEG_ATTR_AVL       BIT(12)
+#define SEG_ATTR_L         BIT(13)
+#define SEG_ATTR_DB        BIT(14)
+#define SEG_ATTR_G         BIT(15)
+/* A segment with P clear is what VMX calls unusable. */
+
+enum vcpu_state {
+    VCPU_STOPPED, /* waits for a start-up IPI */
+    VCPU_RUNNING,
+    VCPU_HALTED, /* in HLT: woken by event_wakes() */
+};
+
+#define VCPU_TRACE   64
+#define NO_APIC_PAGE UINT64_MAX
+
+/* One exit as the trace and a crash report show it. */
+struct vcpu_trace {
+    uint32_t reason; /* the vendor's exit reason or code */
+    uint32_t info;   /* the low half of its qualification or EXITINFO1 */
+    uint64_t rip;
+};
+
+struct vcpu {
+    uint64_t gpr[REG_GPR_COUNT]; /* must stay first (vendor assembly). [REG_RSP] isn't valid: use vcpu_get */
+    uint64_t rip;                /* valid after each exit; change it with vcpu_set_rip only */
+    bool rip_dirty;              /* the back end writes rip back at entry and clears this */
+    uint8_t insn_len;            /* of the instruction that exited; 0: the back end doesn't know */
+    bool insn_plain; /* it is neither single-stepped nor in an interrupt shadow: its end is a move of RIP */
+    uint8_t state;   /* enum vcpu_state */
+    bool look;       /* something may have to be done before the next entry: vcpu_look() */
+    uint32_t index;  /* in its VM; also its APIC id */
+    struct vm *vm;
+    void *arch; /* the back end's struct */
+    struct vcpu_events events;
+    const struct irqchip_ops *irqchip;
+    void *irqchip_ctx;
+    struct vapic *vapic;   /* with CAP_APICV: the CPU delivers the LAPIC's interrupts; else NULL */
+    gpa_t apic_page;       /* where this vCPU's LAPIC registers are, or NO_APIC_PAGE */
+    bus_handler apic_mmio; /* its page; takes no lock */
+    bus_handler apic_msr;  /* its x2APIC registers; neither */
+    void *apic_ctx;
+    struct timer_queue timers;  /* of the LAPIC; deadlines in the VM's ns */
+    uint64_t wake_ns, wake_tsc; /* when the first timer is due, VM time and host TSC; kept by core/run.c */
+    struct timer wakeup; /* ends its HLT while no core has it; in the queue of the core that had it last */
+    struct sched_entity sched;
+    uint32_t signals;    /* INIT and start-up IPIs that came in: set from any core, taken by its own */
+    bool parked;         /* stopped or paused, its registers are in memory: no kick wakes it */
+    uint64_t tsc_adjust; /* IA32_TSC_ADJUST; guest TSC = host TSC + vm->tsc_offset + tsc_adjust */
+    uint64_t xcr0;       /* the guest's */
+    uint64_t xss;
+    void *fpu; /* save area of the guest's FPU/XSAVE state (core/x86/fpu.h) */
+    struct {
+        uint64_t pat, misc_enable, mtrr_def, mtrr_fixed[11], mtrr_var[16], bios_sign, spec_ctrl, tsc_aux;
+    } msr;           /* MSRs that live in software alone (core/msr.c) */
+    uint8_t msr_row; /* where core/msr.c found the last one */
+    uint64_t exits;
+    struct stats stats;
+    struct vcpu_trace trace[VCPU_TRACE]; /* of exit n in [n % VCPU_TRACE] */
+};
+
+/* Register access by number; RSP and control registers go through the back end. CR values are the guest's view. */
+uint64_t vcpu_get(struct vcpu *vcpu, enum vcpu_reg reg);
+void vcpu_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
+
+static inline void vcpu_set_rip(struct vcpu *vcpu, uint64_t rip)
+{
+    vcpu->rip = rip;
+    vcpu->rip_dirty = true;
+}
+
+/*
+ * Has the run loop look at all that a vCPU may have to do: events, signals, timers, a stop. Without it the vCPU goes straight
+ * back into the guest, so that whoever adds such work says so, behind adding it, from any core; vcpu_kick does it too.
+ */
+static inline void vcpu_look(struct vcpu *vcpu)
+{
+    __atomic_store_n(&vcpu->look, true, __ATOMIC_RELEASE);
+}
+
+/* The entry of the trace that the exit which is being taken fills in. */
+static inline struct vcpu_trace *vcpu_trace_next(struct vcpu *vcpu)
+{
+    return &vcpu->trace[vcpu->exits++ % VCPU_TRACE];
+}
+
+/* What vcpu_advance does when there is more to do than to move RIP, or the length isn't known. */
+void vcpu_advance_any(struct vcpu *vcpu);
+/*
+ * Moves RIP past the instruction that exited, ends an interrupt shadow, and raises #DB if the guest single-steps: the one
+ * place where RIP advances. Uses insn_len, or the decoder when that is 0.
+ */
+static inline void vcpu_advance(struct vcpu *vcpu)
+{
+    uint64_t rip = vcpu->rip + vcpu->insn_len;
+
+    /* Across 4 GiB, the mode decides where RIP goes. */
+    if (LIKELY(vcpu->insn_plain && vcpu->insn_len && !((rip ^ vcpu->rip) >> 32)))
+        vcpu_set_rip(vcpu, rip);
+    else
+        vcpu_advance_any(vcpu);
+}
+/* INIT and start-up IPIs (SDM 9.4), from any core. A start-up IPI counts only for a vCPU that waits for one. */
+void vcpu_signal_init(struct vcpu *vcpu);
+void vcpu_signal_startup(struct vcpu *vcpu, uint8_t vector);
+static inline bool vcpu_signalled(const struct vcpu *vcpu)
+{
+    return __atomic_load_n(&vcpu->signals, __ATOMIC_RELAXED);
+}
+/* Acts on them; by the core that runs the vCPU, its registers not being loaded. */
+void vcpu_take_signals(struct vcpu *vcpu);
+/* Registers as after a reset (SDM 10.1.1); `init`: as after INIT, which leaves MSRs and the FPU alone. */
+int vcpu_reset(struct vcpu *vcpu, bool init) MUST_CHECK;
+/* Tells a vCPU, from any core, to look at its events: leaves the guest or wakes it from HLT. */
+void vcpu_kick(struct vcpu *vcpu);
+/* The same for what was posted to its vapic: with CAP_POSTED it need not leave the guest. */
+void vcpu_notify(struct vcpu *vcpu);

@@ -1,0 +1,76 @@
+/*
+ * The vendor boundary. vmx/ and svm/ each define one `struct vendor` and one `struct vcpu_ops`; boot/main.c picks. A back
+ * end translates: it runs a vCPU, reads why it came back, and calls the one common action of core/exit.h. No policy.
+ */
+#pragma once
+
+#include "core/x86/caps.h"
+#include "core/vcpu.h"
+
+struct pt_format;
+struct hostspace;
+struct vcpu_code;
+
+struct vendor {
+    const char *name; /* "vmx" or "svm" */
+    /*
+     * Can this core be used? Returns 0 and what it can do (only the caps that it knows of), or ERR_NOTSUP and a sentence
+     * for a person in *why: "VT-x is locked off by the firmware (IA32_FEATURE_CONTROL)". Changes nothing.
+     */
+    int (*probe)(struct caps *found, const char **why);
+    /* Called once on one core, after `caps` is settled and before any cpu_on. */
+    int (*init)(void);
+    /* Enters root mode or host mode on the calling core, using only caps that are settled; leaves it again. */
+    int (*cpu_on)(void);
+    void (*cpu_off)(void);
+    /* Can guests be in real mode? vCPUs that another one starts begin there. NULL: yes. */
+    bool (*real_mode)(void);
+    const struct pt_format *nested; /* pt_ept or pt_npt */
+    const struct vcpu_ops *ops;
+};
+
+struct vcpu_ops {
+    /* Allocates vcpu->arch (pool frames owned by OWNER_VM + vm->id) and sets the architectural reset state (SDM 10.1.1). */
+    int (*create)(struct vcpu *vcpu);
+    void (*destroy)(struct vcpu *vcpu);
+    /* Makes the vCPU current on this core / takes it off again: VMPTRLD, CR3 of the VM's host space, MSRs that aren't switched by
+     * hardware. The run loop calls load once before a series of enters. */
+    void (*load)(struct vcpu *vcpu);
+    void (*unload)(struct vcpu *vcpu);
+    /*
+     * Enters the guest and returns after its exit, with host interrupts still off and vcpu->rip, insn_len and the trace
+     * filled in. An event whose delivery was interrupted has been given to event_reinject. `deadline` is the host TSC at
+     * which the guest must leave at the latest, UINT64_MAX for none; used if CAP_PREEMPTION_TIMER, ignored otherwise.
+     */
+    void (*enter)(struct vcpu *vcpu, uint64_t deadline);
+    /* Acts on the last exit: calls one exit_... of core/exit.h. */
+    void (*handle)(struct vcpu *vcpu);
+    uint64_t (*get)(struct vcpu *vcpu, enum vcpu_reg reg); /* RSP, RFLAGS, CR0, CR3, CR4, EFER, DR6, DR7 */
+    void (*set)(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
+    void (*get_seg)(struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
+    void (*set_seg)(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in);
+    /* All that fetching and carrying out an instruction depends on, at once. */
+    void (*get_code)(struct vcpu *vcpu, struct vcpu_code *out);
+    /* MSRs that the hardware switches with the guest and that core/msr.c finds intercepted: FS/GS base, SYSENTER, STAR.. */
+    int (*get_msr)(struct vcpu *vcpu, uint32_t msr, uint64_t *value); /* ERR_NOTFOUND: not one of those */
+    int (*set_msr)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+    /* Event injection, for core/event.c: is an event of this kind deliverable now; inject it; ask for an exit when it is. */
+    bool (*can_inject)(struct vcpu *vcpu,
+                       enum event_type type); /* EVENT_INTERRUPT (IF, shadow) or EVENT_NMI (blocking) */
+    void (*inject)(struct vcpu *vcpu, const struct event *event);
+    void (*window)(struct vcpu *vcpu, enum event_type type, bool open);
+    void (*clear_shadow)(struct vcpu *vcpu); /* STI or MOV SS shadow ends */
+    void (*tsc_offset)(struct vcpu *vcpu, uint64_t offset);
+    void (*flush)(
+        struct vcpu *vcpu); /* nested mappings or guest translations changed: flush before the next entry */
+    /* Prints all of the control state, and why the last entry failed if it did: for crash reports. One log_error per line. */
+    void (*dump)(struct vcpu *vcpu);
+    /* The name of an exit reason, for traces; never NULL. */
+    const char *(*exit_name)(uint32_t reason);
+};
+
+extern const struct vendor *vendor;
+extern const struct vcpu_ops *vcpu_ops;
+
+extern const struct vendor vmx_vendor; /* vmx/vmx.c, named only by boot/main.c */
+extern const struct vendor svm_vendor; /* svm/svm.c */

@@ -1,0 +1,98 @@
+#include "core/vmmem.h"
+
+#include "core/lib/string.h"
+#include "core/lib/error.h"
+#include "core/x86/asm.h"
+#include "mm/guestram.h"
+#include "mm/layout.h"
+
+/* How much to ask for at once: up to the next 1 GiB boundary, whole gigabytes from there on, so that 1G leaves fit. */
+static uint64_t vmmem_chunk(gpa_t gpa, uint64_t len)
+{
+    uint64_t to_boundary = SIZE_1G - (gpa & (SIZE_1G - 1));
+
+    if (to_boundary != SIZE_1G || len < SIZE_1G)
+        return MIN(to_boundary, len);
+    return SIZE_1G;
+}
+
+int vmmem_back(struct vm *vm, gpa_t gpa, uint64_t len)
+{
+    while (len) {
+        hpa_t hpa;
+        uint64_t got = guestram_alloc(vmmem_chunk(gpa, len), vm_owner(vm), &hpa);
+        int err;
+
+        if (got == 0)
+            return ERR_NOMEM;
+        err = hostspace_map(&vm->space, gpa, hpa, got);
+        if (err) {
+            guestram_free(hpa, got);
+            return err;
+        }
+        gpa += got;
+        len -= got;
+    }
+    return 0;
+}
+
+struct vmmem_exposure {
+    struct vm *vm;
+    gpa_t gpa, end;
+    uint32_t attrs;
+};
+
+/* Maps in the nested table what one leaf of the window has of the range. */
+static int vmmem_expose_leaf(void *ctx, const struct pt_leaf *leaf)
+{
+    struct vmmem_exposure *e = ctx;
+    gpa_t base = leaf->addr - WINDOW_BASE;
+    gpa_t from = MAX(base, e->gpa), to = MIN(base + leaf->len, e->end);
+
+    if (leaf->addr < WINDOW_BASE || leaf->addr - WINDOW_BASE >= WINDOW_SIZE || from >= to)
+        return 0;
+    return pt_map(&e->vm->nested, from, leaf->hpa + (from - base), to - from, e->attrs);
+}
+
+int vmmem_expose(struct vm *vm, gpa_t gpa, uint64_t len, bool writable)
+{
+    struct vmmem_exposure e = {vm, gpa, gpa + len, PT_READ | PT_EXEC | (writable ? PT_WRITE : 0)};
+    int err = gmem_add(&vm->mem, gpa, len, writable);
+
+    return err ? err : pt_visit(&vm->space.pt, vmmem_expose_leaf, &e);
+}
+
+/* The window of this VM has to be loaded: its memory is mapped nowhere else. */
+static int vmmem_scrub_leaf(void *ctx, const struct pt_leaf *leaf)
+{
+    (void)ctx;
+    if (leaf->addr < WINDOW_BASE || leaf->addr - WINDOW_BASE >= WINDOW_SIZE)
+        return 0;
+    memset((void *)(uintptr_t)leaf->addr, 0, leaf->len);
+    guestram_free(leaf->hpa, leaf->len);
+    return 0;
+}
+
+uint64_t vmmem_open(const struct vm *vm)
+{
+    uint64_t before = read_cr3();
+
+    write_cr3(hostspace_root(&vm->space));
+    return before;
+}
+
+void vmmem_close(uint64_t before)
+{
+    write_cr3(before);
+}
+
+void vmmem_free(struct vm *vm)
+{
+    uint64_t before = vmmem_open(vm);
+
+    pt_visit(&vm->space.pt, vmmem_scrub_leaf, NULL);
+    vmmem_close(before);
+    hostspace_free(&vm->space);
+    pt_free(&vm->nested);
+    gmem_init(&vm->mem, (void *)(uintptr_t)WINDOW_BASE);
+}
