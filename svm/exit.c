@@ -1,0 +1,239 @@
+/* From an exit code to the one common action (APM volume 2, appendix C; 15.9-15.14 for what comes with each). */
+#include "core/exit.h"
+
+#include "core/fetch.h"
+#include "core/x86/asm.h"
+#include "svm/check.h"
+#include "svm/cr8.h"
+#include "svm/length.h"
+#include "svm/nmi.h"
+#include "svm/svm.h"
+
+/* The exception is consumed by the exit: the host's handler has to be called. */
+static void on_machine_check(struct vcpu *vcpu)
+{
+    raise_machine_check();
+    exit_host_interrupt(vcpu);
+}
+
+/* DR6 and DR7 are as the guest's handler must find them (15.12.2). */
+static void on_debug(struct vcpu *vcpu)
+{
+    const struct svm_vcpu *s = svm_vcpu(vcpu);
+
+    if (s->nmi.step_hidden)
+        exit_host_interrupt(vcpu);
+    else
+        event_raise(vcpu, EXC_DB, false, 0);
+}
+
+static void on_alignment(struct vcpu *vcpu)
+{
+    const struct svm_vcpu *s = svm_vcpu(vcpu);
+
+    event_raise(vcpu, EXC_AC, true, (uint32_t)s->vmcb->exit_info1);
+}
+
+static void on_window(struct vcpu *vcpu)
+{
+    exit_window(vcpu, EVENT_INTERRUPT);
+}
+
+static void on_iret(struct vcpu *vcpu)
+{
+    struct svm_vcpu *s = svm_vcpu(vcpu);
+
+    nmi_iret(vcpu, s);
+    exit_host_interrupt(vcpu);
+}
+
+static void on_msr(struct vcpu *vcpu)
+{
+    const struct svm_vcpu *s = svm_vcpu(vcpu);
+
+    if (s->vmcb->exit_info1 & 1)
+        exit_wrmsr(vcpu);
+    else
+        exit_rdmsr(vcpu);
+}
+
+static void on_io(struct vcpu *vcpu)
+{
+    const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+    uint64_t info = vmcb->exit_info1;
+
+    vcpu->insn_len = (uint8_t)(vmcb->exit_info2 - vmcb->rip);
+    if (UNLIKELY(info & IOIO_STRING))
+        exit_string_io(vcpu);
+    else if (info & IOIO_IN)
+        exit_in(vcpu, IOIO_PORT(info), IOIO_SIZE(info));
+    else
+        exit_out(vcpu, IOIO_PORT(info), IOIO_SIZE(info));
+}
+
+static void on_task_switch(struct vcpu *vcpu)
+{
+    const struct svm_vcpu *s = svm_vcpu(vcpu);
+    enum { SOURCE_CALL, SOURCE_IRET, SOURCE_JMP, SOURCE_GATE } source = SOURCE_CALL;
+    uint64_t info = s->vmcb->exit_info2;
+
+    if (s->vmcb->exit_int_info & EVENT_VALID)
+        source = SOURCE_GATE;
+    else if (info & TASK_IRET)
+        source = SOURCE_IRET;
+    else if (info & TASK_JMP)
+        source = SOURCE_JMP;
+    exit_task_switch(vcpu, (uint16_t)s->vmcb->exit_info1, source, !!(info & TASK_HAS_ERROR), (uint32_t)info);
+}
+
+/* The general register of a MOV CR: from the decode assists, else from the instruction itself. */
+static bool movcr_operand(struct vcpu *vcpu, struct svm_vcpu *s, enum vcpu_reg *reg)
+{
+    uint64_t info = s->vmcb->exit_info1;
+    uint8_t bytes[INSN_MAX_LEN];
+    struct insn insn;
+    size_t got;
+
+    if (cap(CAP_DECODE_ASSISTS) && (info & MOVCR_VALID)) {
+        *reg = (enum vcpu_reg)MOVCR_GPR(info);
+        return true;
+    }
+    got = vcpu_fetch(vcpu, bytes, sizeof bytes);
+    if (insn_decode(bytes, got, vcpu_insn_mode(vcpu), &insn) < 0 || insn.map != INSN_MAP_0F)
+        return false;
+    *reg = (enum vcpu_reg)insn.rm;
+    return insn.opcode == 0x20 || insn.opcode == 0x22;
+}
+
+static void on_cr_write(struct vcpu *vcpu)
+{
+    struct svm_vcpu *s = svm_vcpu(vcpu);
+    uint32_t cr = (uint32_t)s->vmcb->exit_code - EXIT_CR0_WRITE;
+    enum vcpu_reg reg;
+    uint64_t value;
+
+    if (!movcr_operand(vcpu, s, &reg)) {
+        exit_failed(vcpu, "an intercepted MOV to a control register can't be decoded");
+        return;
+    }
+    value = vcpu_get(vcpu, reg);
+    if (vcpu_insn_mode(vcpu) != INSN_MODE_64)
+        value = (uint32_t)value;
+    if (cr == 8)
+        cr8_use(s);
+    exit_cr_write(vcpu, cr, value);
+}
+
+static void on_cr8_read(struct vcpu *vcpu)
+{
+    struct svm_vcpu *s = svm_vcpu(vcpu);
+    enum vcpu_reg reg;
+
+    if (!movcr_operand(vcpu, s, &reg)) {
+        exit_failed(vcpu, "an intercepted MOV from CR8 can't be decoded");
+        return;
+    }
+    cr8_use(s);
+    exit_cr_read(vcpu, 8, reg);
+}
+
+static __attribute__((noinline)) void on_nested_fault(struct vcpu *vcpu)
+{
+    const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+    uint64_t info = vmcb->exit_info1;
+    struct exit_memory access = {
+        .gpa = vmcb->exit_info2,
+        .write = !!(info & NPF_WRITE),
+        .fetch = !!(info & NPF_FETCH),
+        .table_walk = !!(info & NPF_TABLE_WALK),
+    };
+
+    if (cap(CAP_DECODE_ASSISTS) && vmcb->insn_len) {
+        access.bytes = vmcb->insn_bytes;
+        access.bytes_len = MIN(vmcb->insn_len, sizeof vmcb->insn_bytes);
+    }
+    exit_memory(vcpu, &access);
+}
+
+/* What each exit means. `insn`: an instruction that core may step over, so that its length is needed. */
+static const struct exit_row {
+    void (*handle)(struct vcpu *vcpu);
+    bool insn;
+} rows[EXIT_COUNT] = {
+    [EXIT_CR8_READ] = {on_cr8_read, true},
+    [EXIT_CR4_WRITE] = {on_cr_write, true},
+    [EXIT_CR8_WRITE] = {on_cr_write, true},
+    [EXIT_EXCEPTION + EXC_DB] = {on_debug, false},
+    [EXIT_EXCEPTION + EXC_AC] = {on_alignment, false},
+    [EXIT_EXCEPTION + EXC_MC] = {on_machine_check, false},
+    [EXIT_INTR] = {exit_host_interrupt, false},
+    [EXIT_NMI] = {exit_host_interrupt, false}, /* the host took it at STGI */
+    [EXIT_SMI] = {exit_host_interrupt, false}, /* likewise */
+    [EXIT_INIT] = {exit_init, false},
+    [EXIT_VINTR] = {on_window, false},
+    [EXIT_RDPMC] = {exit_rdpmc, false},
+    [EXIT_CPUID] = {exit_cpuid, true},
+    [EXIT_IRET] = {on_iret, false},
+    [EXIT_INVD] = {exit_invd, true},
+    [EXIT_PAUSE] = {exit_pause, true},
+    [EXIT_HLT] = {exit_hlt, true},
+    [EXIT_INVLPGA] = {exit_undefined, false},
+    [EXIT_IOIO] = {on_io, false},
+    [EXIT_MSR] = {on_msr, true},
+    [EXIT_TASK_SWITCH] = {on_task_switch, false},
+    [EXIT_SHUTDOWN] = {exit_triple_fault, false},
+    [EXIT_VMRUN] = {exit_undefined, false},
+    [EXIT_VMMCALL] = {exit_hypercall, true},
+    [EXIT_VMLOAD] = {exit_undefined, false},
+    [EXIT_VMSAVE] = {exit_undefined, false},
+    [EXIT_STGI] = {exit_undefined, false},
+    [EXIT_CLGI] = {exit_undefined, false},
+    [EXIT_SKINIT] = {exit_undefined, false},
+    [EXIT_RDTSCP] = {exit_undefined, false},
+    [EXIT_WBINVD] = {exit_invd, true},
+    [EXIT_MONITOR] = {exit_undefined, false},
+    [EXIT_MWAIT] = {exit_undefined, false},
+    [EXIT_MWAIT_ARMED] = {exit_undefined, false},
+    [EXIT_XSETBV] = {exit_xsetbv, true},
+    [EXIT_RDPRU] = {exit_undefined, false},
+    [EXIT_INVLPGB] = {exit_undefined, false},
+    [EXIT_INVPCID] = {exit_undefined, false},
+    [EXIT_MCOMMIT] = {exit_undefined, false},
+    [EXIT_TLBSYNC] = {exit_undefined, false},
+};
+
+static __attribute__((noinline)) void exit_other(struct vcpu *vcpu)
+{
+    const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+
+    if ((uint32_t)vmcb->exit_code == (uint32_t)EXIT_INVALID)
+        exit_failed(vcpu, check_first(vmcb, &svm_limits));
+    else
+        exit_failed(vcpu, "an exit that isn't expected");
+}
+
+static __attribute__((noinline)) void exit_of_unknown_length(struct vcpu *vcpu)
+{
+    vcpu->insn_len = svm_length_learn(vcpu);
+    rows[svm_vcpu(vcpu)->vmcb->exit_code].handle(vcpu);
+}
+
+void svm_exit(struct vcpu *vcpu)
+{
+    const struct svm_vcpu *s = svm_vcpu(vcpu);
+    uint64_t code = s->vmcb->exit_code;
+
+    if (UNLIKELY(code >= EXIT_COUNT || !rows[code].handle)) {
+        vcpu->insn_len = 0;
+        if (LIKELY(code == EXIT_NPF))
+            on_nested_fault(vcpu);
+        else
+            exit_other(vcpu);
+        return;
+    }
+    vcpu->insn_len = rows[code].insn ? svm_length(s) : 0;
+    if (UNLIKELY(rows[code].insn && !vcpu->insn_len))
+        exit_of_unknown_length(vcpu);
+    else
+        rows[code].handle(vcpu);
+}

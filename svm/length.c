@@ -1,0 +1,31 @@
+/* Decoding for svm/length.h. Pure. */
+#include "svm/length.h"
+
+#include "core/fetch.h"
+
+static uint8_t length_decode(struct vcpu *vcpu)
+{
+    struct vcpu_code code;
+    uint8_t bytes[FETCH_BYTES];
+    struct insn insn;
+    size_t got;
+
+    svm_state_get_code(vcpu, &code);
+    got = vcpu_fetch_code(vcpu, &code, bytes);
+    return insn_decode(bytes, got, code.mode, &insn) < 0 ? 0 : insn.length;
+}
+
+uint8_t svm_length_learn(struct vcpu *vcpu)
+{
+    struct svm_vcpu *s = svm_vcpu(vcpu);
+    uint64_t address = s->vmcb->cs.base + s->vmcb->rip;
+    struct svm_length *slot = &s->lengths[address % LENGTH_SLOTS];
+
+    *slot = (struct svm_length){
+        .address = address,
+        .cr3 = s->vmcb->cr3,
+        .code = (uint32_t)s->vmcb->exit_code,
+        .len = length_decode(vcpu),
+    };
+    return slot->len;
+}

@@ -1,0 +1,230 @@
+/* The AMD back end: is the processor fit for it, and switching it on and off (APM volume 2, 15.2-15.4, 15.30). */
+#include "svm/svm.h"
+
+#include "core/lib/error.h"
+#include "core/lib/panic.h"
+#include "core/vcpu_ops.h"
+#include "core/x86/asm.h"
+#include "core/x86/msr.h"
+#include "core/x86/msr_safe.h"
+#include "core/x86/percpu.h"
+#include "mm/frame.h"
+#include "mm/layout.h"
+#include "mm/pt.h"
+#include "svm/events.h"
+#include "svm/vcpu.h"
+
+#define LEAF_EXTENDED     0x80000000u
+#define LEAF_EXTENDED1    0x80000001u
+#define EXTENDED1_ECX_SVM BIT(2)
+#define LEAF_SIZES        0x80000008u
+
+#define LEAF_SVM     0x8000000au
+#define SVM_EDX_NP   BIT(0)
+#define SVM_EDX_SVML BIT(2)
+
+struct svm_limits svm_limits;
+struct control_maps svm_maps;
+
+/* A feature of CPUID that is a capability. */
+struct feature {
+    uint8_t bit;
+    uint8_t cap;
+};
+
+static const struct feature svm_features[] = {
+    {3, CAP_NRIPS},          {4, CAP_TSC_SCALING}, {5, CAP_VMCB_CLEAN}, {6, CAP_FLUSH_ASID},
+    {7, CAP_DECODE_ASSISTS}, {10, CAP_PLE},        {13, CAP_AVIC},      {16, CAP_VGIF},
+};
+
+/* A leaf, or zeros if the processor doesn't go that far. */
+static struct cpuid_regs leaf(uint32_t number, uint32_t subleaf)
+{
+    uint32_t max = cpuid(number & LEAF_EXTENDED, 0).eax;
+
+    return number <= max ? cpuid(number, subleaf) : (struct cpuid_regs){0};
+}
+
+/* 15.4: the firmware may have switched SVM off, for good or until a key is given. */
+static const char *disabled_reason(uint32_t svm_edx)
+{
+    uint64_t vm_cr = rdmsr(MSR_VM_CR);
+
+    if (!(vm_cr & VM_CR_SVMDIS) || !(vm_cr & VM_CR_LOCK))
+        return NULL; /* not locked: cpu_on enables it */
+    if (svm_edx & SVM_EDX_SVML)
+        return "SVM is disabled by the firmware and locked with a key (VM_CR.SVMDIS, VM_CR.LOCK)";
+    return "SVM is disabled by the firmware (VM_CR.SVMDIS, VM_CR.LOCK)";
+}
+
+static const char *unfit_reason(void)
+{
+    uint32_t edx = leaf(LEAF_SVM, 0).edx;
+    const char *why;
+
+    if (!(leaf(LEAF_EXTENDED1, 0).ecx & EXTENDED1_ECX_SVM))
+        return "this CPU has no SVM (AMD-V)";
+    why = disabled_reason(edx);
+    if (why)
+        return why;
+    return edx & SVM_EDX_NP ? NULL : "this CPU's SVM has no nested paging";
+}
+
+static uint64_t probe_caps(void)
+{
+    struct cpuid_regs svm = leaf(LEAF_SVM, 0);
+    uint64_t bits = BIT(CAP_NEST2M);
+
+    for (size_t i = 0; i < ARRAY_SIZE(svm_features); i++)
+        if (svm.edx & BIT(svm_features[i].bit))
+            bits |= BIT(svm_features[i].cap);
+    /* Of the ids, 0 is the host's. */
+    if (svm.ebx > 2)
+        bits |= BIT(CAP_ASID);
+    if (leaf(LEAF_EXTENDED1, 0).edx & BIT(26))
+        bits |= BIT(CAP_NEST1G);
+    /* What a guest may use without any help of a control. */
+    if (leaf(LEAF_EXTENDED1, 0).edx & BIT(27))
+        bits |= BIT(CAP_RDTSCP);
+    if (leaf(7, 0).ebx & BIT(10))
+        bits |= BIT(CAP_INVPCID);
+    if (leaf(0xd, 1).eax & BIT(3))
+        bits |= BIT(CAP_XSAVES);
+    return bits;
+}
+
+static int svm_probe(struct caps *found, const char **why)
+{
+    *why = unfit_reason();
+    if (*why)
+        return ERR_NOTSUP;
+    found->bits = probe_caps();
+    return 0;
+}
+
+static int svm_init(void)
+{
+    struct cpuid_regs basic1 = leaf(1, 0), basic7 = leaf(7, 0), ext1 = leaf(LEAF_EXTENDED1, 0);
+    uint8_t *iopm = frame_alloc(frame_count(IOPM_BYTES), OWNER_HOST);
+    uint8_t *msrpm = frame_alloc(frame_count(MSRPM_BYTES), OWNER_HOST);
+
+    if (!iopm || !msrpm)
+        return ERR_NOMEM;
+    iopm_build(iopm);
+    msrpm_build(msrpm);
+    svm_maps = (struct control_maps){.iopm = pool_hpa(iopm), .msrpm = pool_hpa(msrpm)};
+    svm_limits = limits_from_cpuid(&(struct svm_cpuid){
+        .basic1_ecx = basic1.ecx,
+        .basic1_edx = basic1.edx,
+        .basic7_ebx = basic7.ebx,
+        .basic7_ecx = basic7.ecx,
+        .ext1_ecx = ext1.ecx,
+        .ext1_edx = ext1.edx,
+        .ext8_eax = leaf(LEAF_SIZES, 0).eax,
+    });
+    return 0;
+}
+
+static void vmsave(hpa_t vmcb)
+{
+    __asm__ volatile("vmsave" : : "a"(vmcb) : "memory");
+}
+
+static void core_free(struct svm_cpu *c)
+{
+    if (!c)
+        return;
+    frame_free(c->hsave, 1);
+    frame_free(c->host_vmcb, 1);
+    frame_free(c, 1);
+}
+
+static struct svm_cpu *core_alloc(void)
+{
+    struct svm_cpu *c = frame_alloc(1, OWNER_CPU);
+
+    if (!c)
+        return NULL;
+    c->hsave = frame_alloc(1, OWNER_CPU);
+    c->host_vmcb = frame_alloc(1, OWNER_CPU);
+    if (!c->hsave || !c->host_vmcb) {
+        core_free(c);
+        return NULL;
+    }
+    c->host_vmcb_hpa = pool_hpa(c->host_vmcb);
+    asid_pool_init(&c->asids, cap(CAP_ASID) ? leaf(LEAF_SVM, 0).ebx - 1 : 1);
+    return c;
+}
+
+/*
+ * A guest makes LFENCE wait for all before it by a bit of DE_CFG, which it can't reach: so it is set for all. Older CPUs
+ * have no such MSR, and an LFENCE that waits anyway.
+ */
+static void lfence_serialize(void)
+{
+    uint64_t config;
+
+    if (rdmsr_safe(MSR_DE_CFG, &config) && !(config & DE_CFG_LFENCE_SERIALIZE))
+        (void)!wrmsr_safe(MSR_DE_CFG, config | DE_CFG_LFENCE_SERIALIZE);
+}
+
+static int svm_cpu_on(void)
+{
+    struct svm_cpu *c = core_alloc();
+    uint64_t vm_cr = rdmsr(MSR_VM_CR);
+
+    if (!c)
+        return ERR_NOMEM;
+    if (vm_cr & VM_CR_SVMDIS)
+        wrmsr(MSR_VM_CR, vm_cr & ~VM_CR_SVMDIS);
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    wrmsr(MSR_VM_HSAVE_PA, pool_hpa(c->hsave));
+    vmsave(c->host_vmcb_hpa);
+    lfence_serialize();
+    this_cpu()->vendor = c;
+    return 0;
+}
+
+static void svm_cpu_off(void)
+{
+    struct svm_cpu *c = this_cpu()->vendor;
+
+    this_cpu()->vendor = NULL;
+    wrmsr(MSR_VM_HSAVE_PA, 0);
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
+    core_free(c);
+}
+
+static const struct vcpu_ops svm_ops = {
+    .create = svm_vcpu_create,
+    .destroy = svm_vcpu_destroy,
+    .load = svm_vcpu_load,
+    .unload = svm_vcpu_unload,
+    .enter = svm_entry,
+    .handle = svm_exit,
+    .get = svm_state_get,
+    .set = svm_state_set,
+    .get_seg = svm_state_get_seg,
+    .get_code = svm_state_get_code,
+    .set_seg = svm_state_set_seg,
+    .get_msr = svm_vcpu_get_msr,
+    .set_msr = svm_vcpu_set_msr,
+    .can_inject = svm_events_can_inject,
+    .inject = svm_events_inject,
+    .window = svm_events_window,
+    .clear_shadow = svm_events_clear_shadow,
+    .tsc_offset = svm_vcpu_tsc_offset,
+    .flush = svm_vcpu_flush,
+    .dump = svm_dump,
+    .exit_name = svm_exit_name,
+};
+
+const struct vendor svm_vendor = {
+    .name = "svm",
+    .probe = svm_probe,
+    .init = svm_init,
+    .cpu_on = svm_cpu_on,
+    .cpu_off = svm_cpu_off,
+    .nested = &pt_npt,
+    .ops = &svm_ops,
+};

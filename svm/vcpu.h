@@ -1,0 +1,111 @@
+/* The back end's half of a vCPU: its VMCB, and what VMRUN doesn't switch or doesn't track. */
+#pragma once
+
+#include "core/vcpu_ops.h"
+#include "svm/asid.h"
+#include "svm/vmcb.h"
+
+struct svm_cpu;
+
+/* NMI blocking and the NMI window, for processors without virtual NMIs: events.c. */
+enum svm_step {
+    STEP_NONE,
+    STEP_OWN,    /* the guest has RFLAGS.TF set itself */
+    STEP_IRET,   /* TF is ours, and the instruction replaces it with the guest's */
+    STEP_SHADOW, /* TF is ours until the #DB */
+};
+
+struct svm_nmi {
+    bool blocked;     /* an NMI was injected and its IRET hasn't been executed */
+    bool iret;        /* the IRET that unblocks is at iret_rip, about to be executed */
+    bool window;      /* an NMI waits */
+    bool step_hidden; /* the last exit was a #DB that only our TF brought about */
+    uint8_t step;     /* enum svm_step */
+    uint64_t iret_rip;
+    uint64_t step_dr6;
+};
+
+/* Lengths of instructions that exit, for processors without NRIPS: length.h. */
+#define LENGTH_SLOTS 16
+
+struct svm_length {
+    uint64_t address, cr3; /* linear address, address space */
+    uint32_t code;         /* of the exit */
+    uint8_t len;           /* 0: nothing here */
+} __attribute__((aligned(32)));
+
+struct svm_vcpu {
+    struct vmcb *vmcb;
+    hpa_t vmcb_hpa;
+    uint32_t clean;      /* what `clean` is set to after each VMRUN: CLEAN_ALL, or 0 without CAP_VMCB_CLEAN */
+    uint8_t attention;   /* BITs below, changed with attention_set and attention_clear */
+    bool loaded;         /* current on a core */
+    bool irq_window;     /* V_IRQ is armed */
+    uint8_t cr8;         /* V_TPR as it was at entry */
+    struct svm_cpu *cpu; /* where it ran last */
+    struct asid asid;
+    struct svm_nmi nmi;
+    uint64_t injected; /* event_inj of this entry; 0: nothing */
+    uint64_t dr[4];    /* DR0-3 while it isn't loaded */
+    struct svm_length lengths[LENGTH_SLOTS];
+};
+
+/* What an entry or exit has to look at beyond the usual: nothing, mostly. */
+enum svm_attention {
+    ATTENTION_FLUSH = BIT(0),    /* set from any core: flush this guest's TLB entries before the next entry */
+    ATTENTION_CHECK = BIT(1),    /* core changed state that VMRUN checks: look first whether it will do */
+    ATTENTION_INJECTED = BIT(2), /* this entry injects `injected` */
+    ATTENTION_CR8 = BIT(3),      /* V_TPR is kept in step with the LAPIC's TPR: cr8.h */
+    ATTENTION_NMI = BIT(4),      /* an NMI waits, or an IRET is about to unblock NMIs: nmi.h */
+};
+
+static inline void attention_set(struct svm_vcpu *s, enum svm_attention what)
+{
+    __atomic_fetch_or(&s->attention, what, __ATOMIC_RELEASE);
+}
+
+static inline void attention_clear(struct svm_vcpu *s, enum svm_attention what)
+{
+    __atomic_fetch_and(&s->attention, ~what, __ATOMIC_ACQ_REL);
+}
+
+static inline struct svm_vcpu *svm_vcpu(const struct vcpu *vcpu)
+{
+    return vcpu->arch;
+}
+
+/* Says that the processor has to read these parts of the VMCB again. */
+static inline void vmcb_dirty(struct vmcb *vmcb, uint32_t parts)
+{
+    vmcb->clean &= ~parts;
+}
+
+/* vcpu.c */
+int svm_vcpu_create(struct vcpu *vcpu);
+void svm_vcpu_destroy(struct vcpu *vcpu);
+void svm_vcpu_load(struct vcpu *vcpu);
+void svm_vcpu_unload(struct vcpu *vcpu);
+int svm_vcpu_get_msr(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+int svm_vcpu_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+void svm_vcpu_tsc_offset(struct vcpu *vcpu, uint64_t offset);
+void svm_vcpu_flush(struct vcpu *vcpu);
+
+/* state.c: pure */
+void svm_state_reset(struct vmcb *vmcb);
+uint64_t svm_state_get(struct vcpu *vcpu, enum vcpu_reg reg);
+void svm_state_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
+void svm_state_get_seg(struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
+void svm_state_get_code(struct vcpu *vcpu, struct vcpu_code *out);
+void svm_state_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in);
+/* The field of an MSR that VMLOAD, VMSAVE or VMRUN switch; NULL for others. */
+uint64_t *svm_state_msr(struct vmcb *vmcb, uint32_t msr);
+
+/* entry.c */
+void svm_entry(struct vcpu *vcpu, uint64_t deadline);
+
+/* exit.c */
+void svm_exit(struct vcpu *vcpu);
+
+/* dump.c, names.c */
+void svm_dump(struct vcpu *vcpu);
+const char *svm_exit_name(uint32_t code);

@@ -1,0 +1,99 @@
+; Entering the guest as a C call that returns (SDM volume 3, 27 and 28): uint32_t vmx_run(frame, launched).
+;
+; HOST_RSP points into struct vmx_frame and not at a stack: it never has to be written again, however deep the caller's
+; stack is. Between the exit and the switch back to that stack one push goes to frame.scratch; NMIs and machine checks,
+; which alone can come in between, have stacks of their own (IST).
+
+bits 64
+
+; enum vcpu_reg, times 8: checked in entry.c
+RAX_AT      equ 0 * 8
+RCX_AT      equ 1 * 8
+RDX_AT      equ 2 * 8
+RBX_AT      equ 3 * 8
+RBP_AT      equ 5 * 8
+RSI_AT      equ 6 * 8
+RDI_AT      equ 7 * 8
+R8_AT       equ 8 * 8
+R9_AT       equ 9 * 8
+R10_AT      equ 10 * 8
+R11_AT      equ 11 * 8
+R12_AT      equ 12 * 8
+R13_AT      equ 13 * 8
+R14_AT      equ 14 * 8
+R15_AT      equ 15 * 8
+
+; struct vmx_frame; the last from .gpr, where RSP is after an exit
+FRAME_GPR   equ 8
+FRAME_RSP   equ 16
+GPR_TO_RSP  equ FRAME_RSP - FRAME_GPR
+
+section .text
+
+global vmx_run
+vmx_run:
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    mov [rdi + FRAME_RSP], rsp
+    mov rdi, [rdi + FRAME_GPR]
+    test sil, sil                       ; ZF stays: only moves follow
+    mov rax, [rdi + RAX_AT]
+    mov rcx, [rdi + RCX_AT]
+    mov rdx, [rdi + RDX_AT]
+    mov rbx, [rdi + RBX_AT]
+    mov rbp, [rdi + RBP_AT]
+    mov rsi, [rdi + RSI_AT]
+    mov r8, [rdi + R8_AT]
+    mov r9, [rdi + R9_AT]
+    mov r10, [rdi + R10_AT]
+    mov r11, [rdi + R11_AT]
+    mov r12, [rdi + R12_AT]
+    mov r13, [rdi + R13_AT]
+    mov r14, [rdi + R14_AT]
+    mov r15, [rdi + R15_AT]
+    mov rdi, [rdi + RDI_AT]
+    jz .launch
+    vmresume
+    jmp .failed
+.launch:
+    vmlaunch
+.failed:                                ; RSP is the caller's still; CF: VMfailInvalid, ZF: VMfailValid
+    setz al
+    movzx eax, al
+    inc eax
+    jmp vmx_run_return
+
+global vmx_run_exit
+vmx_run_exit:
+    push rdi                            ; to frame.scratch
+    mov rdi, [rsp + 8]                  ; frame.gpr
+    mov [rdi + RAX_AT], rax
+    mov [rdi + RCX_AT], rcx
+    mov [rdi + RDX_AT], rdx
+    mov [rdi + RBX_AT], rbx
+    mov [rdi + RBP_AT], rbp
+    mov [rdi + RSI_AT], rsi
+    mov [rdi + R8_AT], r8
+    mov [rdi + R9_AT], r9
+    mov [rdi + R10_AT], r10
+    mov [rdi + R11_AT], r11
+    mov [rdi + R12_AT], r12
+    mov [rdi + R13_AT], r13
+    mov [rdi + R14_AT], r14
+    mov [rdi + R15_AT], r15
+    pop rax
+    mov [rdi + RDI_AT], rax
+    mov rsp, [rsp + GPR_TO_RSP]
+    xor eax, eax
+vmx_run_return:
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    ret
