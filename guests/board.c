@@ -1,0 +1,455 @@
+#include "guests/board.h"
+
+#include "guests/platform.h"
+
+/* -- interrupt wires: an ISA line reaches the PIC and the IOAPIC ------------------------------------------------ */
+
+static void board_set_irq(void *ctx, uint32_t line, bool level)
+{
+    struct board *board = ctx;
+
+    vpic_set_line(&board->pic, line, level);
+    vioapic_set_pin(&board->ioapic, line == PC_IRQ_PIT ? PC_GSI_PIT : line, level);
+}
+
+static struct irq_pin board_pin(struct board *board, uint32_t line)
+{
+    return (struct irq_pin){board_set_irq, board, line};
+}
+
+/* -- messages between APICs ------------------------------------------------------------------------------------- */
+
+static void board_deliver(struct board_cpu *cpu, const struct apic_message *m)
+{
+    switch (m->delivery) {
+    case APIC_FIXED:
+    case APIC_LOWEST:
+        vlapic_post(&cpu->lapic, m->vector, m->trigger == APIC_LEVEL);
+        break;
+    case APIC_NMI:
+        __atomic_store_n(&cpu->vcpu->events.nmi_pending, true, __ATOMIC_RELEASE);
+        vcpu_kick(cpu->vcpu);
+        break;
+    case APIC_INIT:
+        vcpu_signal_init(cpu->vcpu);
+        break;
+    case APIC_SIPI:
+        vcpu_signal_startup(cpu->vcpu, m->vector);
+        break;
+    default:
+        /* SMI: there is no SMM. ExtINT comes by LINT0. */
+        break;
+    }
+}
+
+static bool board_is_target(const struct board_cpu *cpu, const struct board_cpu *sender,
+                            const struct apic_message *m)
+{
+    switch (m->shorthand) {
+    case APIC_TO_SELF:
+        return cpu == sender;
+    case APIC_TO_ALL:
+        return true;
+    case APIC_TO_OTHERS:
+        return cpu != sender;
+    default:
+        return vlapic_accepts(&cpu->lapic, m->dest, m->dest_mode);
+    }
+}
+
+/* Lowest priority goes to one of the targets: the one that does the least important work now. */
+static void board_route(struct board *board, const struct board_cpu *sender, const struct apic_message *m)
+{
+    struct board_cpu *lowest = NULL;
+
+    for (uint32_t i = 0; i < board->vm->vcpu_count; i++) {
+        struct board_cpu *cpu = &board->cpus[i];
+
+        if (!board_is_target(cpu, sender, m))
+            continue;
+        if (m->delivery != APIC_LOWEST)
+            board_deliver(cpu, m);
+        else if (!lowest || vlapic_priority(&cpu->lapic) < vlapic_priority(&lowest->lapic))
+            lowest = cpu;
+    }
+    if (lowest)
+        board_deliver(lowest, m);
+}
+
+static void board_lapic_send(void *ctx, const struct apic_message *m)
+{
+    struct board_cpu *cpu = ctx;
+
+    board_route(cpu->board, cpu, m);
+}
+
+static void board_ioapic_send(void *ctx, const struct apic_message *m)
+{
+    board_route(ctx, NULL, m);
+}
+
+static void board_lapic_eoi(void *ctx, uint8_t vector)
+{
+    struct board_cpu *cpu = ctx;
+    struct vm *vm = cpu->board->vm;
+
+    lock_take(&vm->devices);
+    vioapic_eoi(&cpu->board->ioapic, vector);
+    lock_drop(&vm->devices);
+}
+
+static void board_lapic_kick(void *ctx)
+{
+    vcpu_kick(((struct board_cpu *)ctx)->vcpu);
+}
+
+static void board_lapic_notify(void *ctx)
+{
+    vcpu_notify(((struct board_cpu *)ctx)->vcpu);
+}
+
+/* The PIC's output is LINT0 of the boot vCPU. */
+static void board_pic_output(void *ctx, uint32_t line, bool level)
+{
+    struct board *board = ctx;
+
+    vlapic_set_lint(&board->cpus[0].lapic, line, level);
+    if (level)
+        vcpu_kick(board->cpus[0].vcpu);
+}
+
+/* -- what core/event.c asks ------------------------------------------------------------------------------------- */
+
+/* An ExtINT isn't subject to the LAPIC's priorities, so the PIC comes first. */
+static int board_peek(void *ctx)
+{
+    struct board_cpu *cpu = ctx;
+
+    cpu->from_pic = false;
+    if (UNLIKELY(vpic_asserted(&cpu->board->pic)) && cpu->vcpu->index == 0 && vlapic_takes_pic(&cpu->lapic)) {
+        cpu->from_pic = true;
+        return vpic_peek(&cpu->board->pic);
+    }
+    return vlapic_peek(&cpu->lapic);
+}
+
+static void board_accept(void *ctx, int vector)
+{
+    struct board_cpu *cpu = ctx;
+    struct vm *vm = cpu->board->vm;
+
+    if (!cpu->from_pic) {
+        vlapic_accept(&cpu->lapic, vector);
+        return;
+    }
+    lock_take(&vm->devices);
+    vpic_accept(&cpu->board->pic, vector);
+    lock_drop(&vm->devices);
+}
+
+static uint8_t board_get_cr8(void *ctx)
+{
+    return vlapic_cr8(&((struct board_cpu *)ctx)->lapic);
+}
+
+static void board_set_cr8(void *ctx, uint8_t cr8)
+{
+    vlapic_set_cr8(&((struct board_cpu *)ctx)->lapic, cr8);
+}
+
+static void board_init_ipi(void *ctx)
+{
+    vlapic_receive_init(&((struct board_cpu *)ctx)->lapic);
+}
+
+static void board_tsc_adjusted(void *ctx, uint64_t adjust)
+{
+    struct board_cpu *cpu = ctx;
+
+    vlapic_set_tsc_adjust(&cpu->lapic, adjust, vm_now(cpu->board->vm));
+}
+
+static uint64_t board_get_base(void *ctx)
+{
+    return ((struct board_cpu *)ctx)->lapic.base;
+}
+
+static bool board_set_base(void *ctx, uint64_t base)
+{
+    return vlapic_set_base(&((struct board_cpu *)ctx)->lapic, base);
+}
+
+static uint64_t board_get_deadline(void *ctx)
+{
+    struct board_cpu *cpu = ctx;
+
+    return vlapic_deadline(&cpu->lapic, vm_now(cpu->board->vm));
+}
+
+static void board_set_deadline(void *ctx, uint64_t deadline)
+{
+    struct board_cpu *cpu = ctx;
+
+    vlapic_set_deadline(&cpu->lapic, deadline, vm_now(cpu->board->vm));
+}
+
+static void board_written(void *ctx, uint32_t offset)
+{
+    struct board_cpu *cpu = ctx;
+
+    vlapic_written(&cpu->lapic, offset, vm_now(cpu->board->vm));
+}
+
+static void board_ended(void *ctx, uint8_t vector)
+{
+    vlapic_ended(&((struct board_cpu *)ctx)->lapic, vector);
+}
+
+static const struct irqchip_ops board_irqchip = {
+    .peek = board_peek,
+    .accept = board_accept,
+    .get_cr8 = board_get_cr8,
+    .set_cr8 = board_set_cr8,
+    .init = board_init_ipi,
+    .get_base = board_get_base,
+    .set_base = board_set_base,
+    .get_deadline = board_get_deadline,
+    .set_deadline = board_set_deadline,
+    .tsc_adjusted = board_tsc_adjusted,
+    .written = board_written,
+    .ended = board_ended,
+};
+
+/* -- what devices do to the VM ---------------------------------------------------------------------------------- */
+
+static void board_power_off(void *ctx)
+{
+    vm_stop(((struct board *)ctx)->vm, VM_STOP_POWEROFF, 0);
+}
+
+static void board_reboot(void *ctx)
+{
+    vm_stop(((struct board *)ctx)->vm, VM_STOP_REBOOT, 0);
+}
+
+static void board_test_exit(void *ctx, uint32_t value)
+{
+    vm_stop(((struct board *)ctx)->vm, VM_STOP_EXIT, (int)value);
+}
+
+static void board_console_out(void *ctx, uint8_t byte)
+{
+    struct board *board = ctx;
+    uint64_t now = board->host_now();
+
+    __atomic_store_n(&board->heard, now, __ATOMIC_RELAXED);
+    console_vm_write(&board->console, &byte, 1, now);
+    if (board->console_changed)
+        board->console_changed();
+}
+
+static bool board_console_ready(void *ctx)
+{
+    return console_vm_ready(&((struct board *)ctx)->console);
+}
+
+/* Typed bytes; what finds no room in the UART's ring is lost, as on a wire. */
+static void board_console_in(void *ctx, uint8_t byte)
+{
+    struct board *board = ctx;
+
+    lock_take(&board->vm->devices);
+    vuart_receive(&board->com1, &byte, 1, vm_now(board->vm));
+    lock_drop(&board->vm->devices);
+    vcpu_kick(board->cpus[0].vcpu);
+}
+
+static void board_nowhere(void *ctx, uint8_t byte)
+{
+    (void)ctx;
+    (void)byte;
+}
+
+/* -- setting up ------------------------------------------------------------------------------------------------- */
+
+static void board_init_cpu(struct board *board, uint32_t index, const struct board_config *config)
+{
+    struct board_cpu *cpu = &board->cpus[index];
+    struct vcpu *vcpu = board->vm->vcpus[index];
+    struct vlapic_config lapic = {
+        .id = index,
+        .bsp = index == 0,
+        .x2apic = config->x2apic,
+        .tsc_deadline = config->tsc_deadline,
+        .phys_bits = config->phys_bits,
+        .timers = &vcpu->timers,
+        .tsc_to_ns = config->tsc_to_ns,
+        .ns_to_tsc = config->ns_to_tsc,
+        .send = board_lapic_send,
+        .eoi = board_lapic_eoi,
+        .kick = board_lapic_kick,
+        .notify = board_lapic_notify,
+        .vapic = vcpu->vapic,
+        .ctx = cpu,
+    };
+
+    cpu->board = board;
+    cpu->vcpu = vcpu;
+    vlapic_init(&cpu->lapic, &lapic);
+    vcpu->irqchip = &board_irqchip;
+    vcpu->irqchip_ctx = cpu;
+    vcpu->apic_page = PC_LAPIC;
+    vcpu->apic_mmio = vlapic_mmio;
+    vcpu->apic_msr = vlapic_msr;
+    vcpu->apic_ctx = &cpu->lapic;
+}
+
+static void board_init_interrupts(struct board *board)
+{
+    struct vioapic_config ioapic = {board_ioapic_send, board};
+
+    vpic_init(&board->pic, &(struct irq_pin){board_pic_output, board, 0});
+    vioapic_init(&board->ioapic, &ioapic);
+    board->ioapic.id = PC_IOAPIC_ID;
+}
+
+static void board_init_clocks(struct board *board, uint64_t unix_time)
+{
+    struct timer_queue *timers = &board->vm->timers;
+    struct irq_pin pit = board_pin(board, PC_IRQ_PIT), rtc = board_pin(board, PC_IRQ_RTC);
+    struct vpm_config pm = {
+        .sci = board_pin(board, PC_IRQ_SCI),
+        .timers = timers,
+        .timer_bits = 32,
+        .s5_type = PC_S5_TYPE,
+        .power_off = board_power_off,
+        .ctx = board,
+    };
+
+    vpit_init(&board->pit, &pit, timers);
+    vrtc_init(&board->rtc, &rtc, timers, unix_time);
+    vpm_init(&board->pm, &pm);
+}
+
+static void board_init_consoles(struct board *board)
+{
+    struct timer_queue *timers = &board->vm->timers;
+    struct vuart_config com1 = {board_pin(board, PC_IRQ_COM1), timers, board_console_out, board,
+                                board_console_ready};
+    struct vuart_config com2 = {board_pin(board, PC_IRQ_COM2), timers, board_nowhere, board, NULL};
+    struct vkbc_config kbc = {board_pin(board, PC_IRQ_KBC), board_reboot, board};
+
+    vuart_init(&board->com1, &com1);
+    vuart_init(&board->com2, &com2);
+    vkbc_init(&board->kbc, &kbc);
+    vdebug_init(&board->debug, board_console_out, board);
+    vexit_init(&board->exit, board_test_exit, board);
+}
+
+static void board_init_pci(struct board *board)
+{
+    vreset_init(&board->reset, board_reboot, board);
+    vpciconf_init(&board->pci, vreset_control_port, &board->reset);
+    vhostbridge_init(&board->bridge, &board->pci);
+}
+
+/* Who sits where. */
+static int board_claim(struct board *board)
+{
+    struct vm *vm = board->vm;
+    const struct {
+        struct bus *bus;
+        uint64_t base, len;
+        bus_handler handler;
+        void *dev;
+        const char *name;
+    } rows[] = {
+        {&vm->pio, PC_PORT_PIC_MASTER, 2, vpic_master_ports, &board->pic, "pic"},
+        {&vm->pio, PC_PORT_PIC_SLAVE, 2, vpic_slave_ports, &board->pic, "pic"},
+        {&vm->pio, PC_PORT_ELCR, 2, vpic_elcr_ports, &board->pic, "elcr"},
+        {&vm->pio, PC_PORT_PIT, 4, vpit_ports, &board->pit, "pit"},
+        {&vm->pio, PC_PORT_61, 1, vpit_port61, &board->pit, "port61"},
+        {&vm->pio, PC_PORT_KBC_DATA, 1, vkbc_data_port, &board->kbc, "kbc"},
+        {&vm->pio, PC_PORT_KBC_CMD, 1, vkbc_command_port, &board->kbc, "kbc"},
+        {&vm->pio, PC_PORT_RTC, 2, vrtc_ports, &board->rtc, "rtc"},
+        {&vm->pio, PC_PORT_92, 1, vreset_port92, &board->reset, "port92"},
+        {&vm->pio, PC_PORT_COM1, 8, vuart_ports, &board->com1, "com1"},
+        {&vm->pio, PC_PORT_COM2, 8, vuart_ports, &board->com2, "com2"},
+        {&vm->pio, PC_PORT_DEBUG, 1, vdebug_port, &board->debug, "debug"},
+        {&vm->pio, PC_PORT_DEBUG_E9, 1, vdebug_port, &board->debug, "debug"},
+        {&vm->pio, PC_PORT_PCI, 8, vpciconf_ports, &board->pci, "pci"},
+        {&vm->pio, PC_PORT_PM, VPM_PORTS, vpm_ports, &board->pm, "pm"},
+        {&vm->mmio, PC_IOAPIC, PAGE_SIZE, vioapic_mmio, &board->ioapic, "ioapic"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        int err = bus_claim(rows[i].bus, rows[i].base, rows[i].len, rows[i].handler, rows[i].dev,
+                            rows[i].name);
+
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+size_t board_size(uint32_t vcpus)
+{
+    return sizeof(struct board) + vcpus * sizeof(struct board_cpu);
+}
+
+int board_init(struct board *board, struct vm *vm, const struct board_config *config)
+{
+    board->vm = vm;
+    board->host_now = config->host_now;
+    board->console_changed = config->console_changed;
+    vm->board = board;
+    board_init_interrupts(board);
+    for (uint32_t i = 0; i < vm->vcpu_count; i++)
+        board_init_cpu(board, i, config);
+    board_init_clocks(board, config->unix_time);
+    board_init_consoles(board);
+    board_init_pci(board);
+    console_vm_add(&board->console, vm->name, board_console_in, board);
+    if (config->debug_exit) {
+        int err = bus_claim(&vm->pio, PC_PORT_EXIT, VEXIT_PORTS, vexit_ports, &board->exit, "exit");
+
+        if (err)
+            return err;
+    }
+    return board_claim(board);
+}
+
+static uint64_t board_ram_between(const struct gmem *mem, gpa_t from, gpa_t to)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < mem->count; i++)
+        if (mem->slots[i].writable && mem->slots[i].base >= from && mem->slots[i].base < to)
+            bytes += mem->slots[i].len;
+    return bytes;
+}
+
+/* What a reset and the firmware leave behind. The clock and CMOS RAM live on, as with a battery. */
+void board_reset(struct board *board)
+{
+    const struct gmem *mem = &board->vm->mem;
+
+    vpic_reset(&board->pic);
+    vpic_set_elcr(&board->pic, BIT(PC_IRQ_SCI)); /* as the MADT says */
+    vioapic_reset(&board->ioapic);
+    for (uint32_t i = 0; i < board->vm->vcpu_count; i++) {
+        vlapic_reset(&board->cpus[i].lapic);
+        vlapic_virtual_wire(&board->cpus[i].lapic);
+    }
+    vpit_reset(&board->pit);
+    vrtc_reset(&board->rtc);
+    vrtc_set_memory(&board->rtc, PC_HIGH_RAM + board_ram_between(mem, PC_HIGH_RAM, PC_MEMORY_ABOVE),
+                    board_ram_between(mem, PC_MEMORY_ABOVE, UINT64_MAX));
+    vuart_reset(&board->com1);
+    vuart_reset(&board->com2);
+    vpm_reset(&board->pm);
+    vkbc_reset(&board->kbc);
+    vreset_reset(&board->reset);
+    vpciconf_reset(&board->pci);
+    vhostbridge_reset(&board->bridge);
+}

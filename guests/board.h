@@ -1,0 +1,69 @@
+/* The virtual PC's board: the device models, at which ports and pins they sit, and what each vCPU sees of them. */
+#pragma once
+
+#include "core/console.h"
+#include "core/vm.h"
+#include "drivers/virt/vdebug.h"
+#include "drivers/virt/vexit.h"
+#include "drivers/virt/vhostbridge.h"
+#include "drivers/virt/vioapic.h"
+#include "drivers/virt/vkbc.h"
+#include "drivers/virt/vlapic.h"
+#include "drivers/virt/vpciconf.h"
+#include "drivers/virt/vpic.h"
+#include "drivers/virt/vpit.h"
+#include "drivers/virt/vpm.h"
+#include "drivers/virt/vreset.h"
+#include "drivers/virt/vrtc.h"
+#include "drivers/virt/vuart.h"
+
+struct board;
+
+/* A vCPU's own part. */
+struct board_cpu {
+    struct board *board;
+    struct vcpu *vcpu;
+    struct vlapic lapic;
+    bool from_pic; /* where the vector that peek gave last came from */
+};
+
+struct board {
+    struct vm *vm;
+    struct vpic pic;
+    struct vioapic ioapic;
+    struct vpit pit;
+    struct vrtc rtc;
+    struct vuart com1, com2;
+    struct vpm pm;
+    struct vkbc kbc;
+    struct vreset reset;
+    struct vdebug debug;
+    struct vexit exit;
+    struct vpciconf pci;
+    struct vhostbridge bridge;
+    struct console_vm console;
+    uint64_t (*host_now)(void);
+    void (*console_changed)(void);
+    uint64_t heard; /* host time of the last output on a console, or of the start */
+    struct board_cpu cpus[];
+};
+
+struct board_config {
+    uint64_t unix_time; /* wall clock at VM time 0 */
+    struct scale tsc_to_ns, ns_to_tsc;
+    bool x2apic, tsc_deadline;
+    bool debug_exit; /* the test exit port is there */
+    uint32_t phys_bits;
+    uint64_t (*host_now)(void);    /* host time in ns, for the console */
+    void (*console_changed)(void); /* an unfinished line waits to be shown (console_deadline) */
+};
+
+/* Bytes of a board for so many vCPUs. */
+size_t board_size(uint32_t vcpus);
+/*
+ * Puts the devices on the VM's buses and gives each vCPU its interrupt controller; `board` is zeroed memory of the VM's.
+ * Returns 0 or what bus_claim said.
+ */
+int board_init(struct board *board, struct vm *vm, const struct board_config *config) MUST_CHECK;
+/* All devices as after power-on, at VM time 0; memory sizes go into CMOS. */
+void board_reset(struct board *board);

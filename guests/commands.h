@@ -1,0 +1,15 @@
+/* The monitor's commands about VMs, memory and the machine. */
+#pragma once
+
+#include "core/lib/types.h"
+
+int commands_init(void) MUST_CHECK;
+
+/* What the files of commands share: each registers its own. */
+int commands_machine_init(void) MUST_CHECK;
+int commands_look_init(void) MUST_CHECK;
+int commands_stats_init(void) MUST_CHECK;
+/* The VM of that name, by its number; LAUNCH_NONE, and one line, if there is none. */
+uint32_t command_find(const char *name);
+/* Says what went wrong with an order or a look, if anything; returns 0. */
+int command_result(uint32_t vm, int err);

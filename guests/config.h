@@ -1,0 +1,88 @@
+/*
+ * keel.conf (DESIGN 6): the text that describes the VMs, read into a struct. The hypervisor reads it at boot, iso/keelconf
+ * on the machine where an image is made. Each fault is told by its line and a sentence; a VM with a fault is marked, and
+ * the others are as good as without it. Pure.
+ */
+#pragma once
+
+#include "core/cpuid.h"
+#include "core/vm.h"
+#include "guests/option.h"
+
+#define CONFIG_NAME        "keel.conf"
+#define CONFIG_MAX_VMS     VM_MAX
+#define CONFIG_MAX_INITRDS 8
+#define CONFIG_MAX_DISKS   8
+#define CONFIG_MAX_NETS    8
+#define CONFIG_MAX_HIDDEN  32
+#define CONFIG_MAX_CORES   256
+#define CONFIG_TEXT_MAX    (256 * KiB)
+#define CONFIG_LINE_MAX    4096
+#define CONFIG_STRINGS_MAX (64 * KiB)
+
+enum config_crash { ON_CRASH_STOP, ON_CRASH_RESTART, ON_CRASH_HOLD };
+enum config_reboot { ON_REBOOT_RESTART, ON_REBOOT_STOP };
+
+/* A boot module that a VM wants. */
+struct config_file {
+    const char *name; /* as written, which is the module's name; NULL: not wanted */
+    const char *key;  /* "kernel", "initrd", ... */
+    uint32_t line;
+};
+
+struct config_disk {
+    struct config_file file;
+    bool read_only;
+};
+
+struct config_net {
+    const char *lan; /* the switch that it is plugged into */
+    bool has_mac;
+    uint8_t mac[6];
+    uint32_t line;
+};
+
+/* Kernel or firmware, and memory, are there in each VM that isn't bad; what isn't written has its default. */
+struct config_vm {
+    const char *name;
+    uint32_t line; /* of its section */
+    bool bad;      /* has faults: not to be started */
+    struct config_file kernel, firmware;
+    struct config_file initrds[CONFIG_MAX_INITRDS];
+    struct config_disk disks[CONFIG_MAX_DISKS];
+    struct config_net nets[CONFIG_MAX_NETS];
+    uint32_t initrd_count, disk_count, net_count, hidden_count;
+    const struct cpuid_feature *hidden[CONFIG_MAX_HIDDEN]; /* CPU features that it must not see */
+    const char *cmdline;                                   /* never NULL */
+    uint64_t memory;                                       /* bytes */
+    uint64_t cores[CONFIG_MAX_CORES / 64]; /* host cores that it may use, a bit each; 0: any */
+    uint32_t vcpus;
+    uint32_t weight;   /* share under contention */
+    uint32_t cap;      /* percent of one core for each vCPU; 0: none */
+    uint32_t watchdog; /* seconds; 0: off */
+    enum config_crash on_crash;
+    enum config_reboot on_reboot;
+    bool autostart;
+    bool debug_exit;
+};
+
+/* Holds its own strings, and is therefore not to be copied. */
+struct config {
+    struct options keel; /* [keel] */
+    uint32_t vm_count;
+    struct config_vm vms[CONFIG_MAX_VMS]; /* in the order of the file; names differ */
+    size_t strings_used;
+    char strings[CONFIG_STRINGS_MAX];
+};
+
+/* Takes a fault. */
+typedef void (*config_report)(void *ctx, uint32_t line, const char *sentence);
+/* Whether there is a module (on the build machine: a file) of that name. */
+typedef bool (*config_lookup)(void *ctx, const char *name);
+
+/* Reads a whole text, which need not end in NUL or newline. Returns the number of faults. */
+uint32_t config_parse(const char *text, size_t len, struct config *out, config_report report, void *ctx);
+/* Looks for all files of all VMs; a missing one makes the VM bad. Returns the number of those. */
+uint32_t config_check(struct config *config, config_lookup lookup, config_report report, void *ctx);
+/* The n-th of the files that a VM wants, from 0; NULL beyond the last. */
+const struct config_file *config_file_at(const struct config_vm *vm, uint32_t n);

@@ -1,0 +1,85 @@
+/*
+ * The fixed part of the virtual PC, for ACPI. What guests/platform.h marks with (D) is repeated here: iasl reads no C.
+ * The MADT, the FADT and the MCFG, which differ between VMs, are made at run time (guests/acpi.c).
+ */
+DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELPC", 1)
+{
+    /* Soft off is the only sleep state; the numbers go into SLP_TYP of the PM1 control registers. */
+    Name (\_S5, Package () { 5, 5, 0, 0 })
+
+    Scope (\_SB)
+    {
+        /* There is no _PRT: no function on the bus has an interrupt pin. */
+        Device (PCI0)
+        {
+            Name (_HID, EisaId ("PNP0A03"))
+            Name (_UID, Zero)
+            Name (_CRS, ResourceTemplate ()
+            {
+                WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
+                    0, 0, 0, 0, 1)
+                IO (Decode16, 0x0CF8, 0x0CF8, 1, 8)
+                WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
+                    0, 0x0000, 0x0CF7, 0, 0x0CF8)
+                WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
+                    0, 0x0D00, 0xFFFF, 0, 0xF300)
+                DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
+                    0, 0xC0000000, 0xDFFFFFFF, 0, 0x20000000)
+            })
+        }
+
+        Device (PIC)
+        {
+            Name (_HID, EisaId ("PNP0000"))
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x0020, 0x0020, 1, 2)
+                IO (Decode16, 0x00A0, 0x00A0, 1, 2)
+                IO (Decode16, 0x04D0, 0x04D0, 1, 2)
+                IRQNoFlags () { 2 }
+            })
+        }
+
+        Device (TIMR)
+        {
+            Name (_HID, EisaId ("PNP0100"))
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x0040, 0x0040, 1, 4)
+                IRQNoFlags () { 0 }
+            })
+        }
+
+        Device (RTC)
+        {
+            Name (_HID, EisaId ("PNP0B00"))
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x0070, 0x0070, 1, 2)
+                IRQNoFlags () { 8 }
+            })
+        }
+
+        Device (COM1)
+        {
+            Name (_HID, EisaId ("PNP0501"))
+            Name (_UID, One)
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x03F8, 0x03F8, 1, 8)
+                IRQNoFlags () { 4 }
+            })
+        }
+
+        Device (COM2)
+        {
+            Name (_HID, EisaId ("PNP0501"))
+            Name (_UID, 2)
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x02F8, 0x02F8, 1, 8)
+                IRQNoFlags () { 3 }
+            })
+        }
+    }
+}

@@ -1,0 +1,31 @@
+/* What guests/launch.c and guests/launch_plan.c share: the list of VMs, whether they are there or not. */
+#pragma once
+
+#include "core/lib/lock.h"
+#include "core/timer.h"
+#include "guests/launch.h"
+
+/*
+ * A VM's lock is held while it is made, loaded, scrubbed or looked at: that may take long, and is nobody's business but
+ * that VM's. No two are held at once but by launch_audit, in the order of the list. Under it come vm->devices and the
+ * locks of the pool, of guest memory and of the console.
+ */
+struct launch {
+    struct machine_spec spec; /* fixed once it is planned, as is `refused` */
+    bool refused;             /* what it wants isn't there */
+    const char *state;        /* of the last event=vm; read without the lock */
+    struct lock lock;         /* guards what follows */
+    struct vm *vm;            /* NULL: not made, or gone again */
+    bool ordered_off; /* somebody wants it stopped: no restart, even if it was ending by itself just then */
+    uint64_t began;   /* host time of the last start or restart */
+    struct timer restart;  /* armed: it has ended, and starts again then */
+    struct timer watchdog; /* armed while it runs, if it has one */
+    launch_look look;      /* waits until the vCPUs are at rest; NULL: nobody does */
+    struct launch_args args;
+};
+
+extern struct launch launches[VM_MAX];
+extern uint32_t launched;
+extern bool launch_failed; /* some VM has ended badly, or couldn't start */
+
+void launch_init(struct launch *l);

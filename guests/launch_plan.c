@@ -1,0 +1,221 @@
+/* The descriptions of the VMs: where they come from, and whether the machine has what they want. */
+#include "core/boot_info.h"
+#include "core/lib/error.h"
+#include "core/lib/log.h"
+#include "core/lib/string.h"
+#include "core/vcpu_ops.h"
+#include "core/x86/percpu.h"
+#include "guests/launch_list.h"
+#include "mm/guestram.h"
+#include "mm/layout.h"
+
+struct launch launches[VM_MAX];
+uint32_t launched;
+bool launch_failed;
+
+int launch_add(const struct machine_spec *spec)
+{
+    if (launched == VM_MAX)
+        return ERR_NOMEM;
+    launches[launched].spec = *spec;
+    launches[launched].state = "created";
+    launch_init(&launches[launched]);
+    launched++;
+    return 0;
+}
+
+/* The command line behind the first word of a module's line, which is its name. */
+static const char *launch_module_args(const char *line)
+{
+    const char *space = str_find(line, ' ');
+
+    if (!space)
+        return "";
+    while (*space == ' ')
+        space++;
+    return space;
+}
+
+/* The module of that name: the first word of its line. */
+static struct machine_file launch_module(const struct boot_info *boot, const char *name)
+{
+    size_t len = name ? str_len(name) : 0;
+
+    for (uint32_t i = 0; i < boot->module_count && name; i++) {
+        const struct boot_module *m = &boot->modules[i];
+
+        if (str_starts(m->cmdline, name) && (m->cmdline[len] == 0 || m->cmdline[len] == ' '))
+            return (struct machine_file){pool_ptr(m->base), m->len};
+    }
+    return (struct machine_file){NULL, 0};
+}
+
+bool launch_has_module(const struct boot_info *boot, const char *name)
+{
+    return launch_module(boot, name).data;
+}
+
+/* A VM of the file; no cores named means all. */
+static int launch_add_vm(const struct boot_info *boot, const struct config_vm *vm)
+{
+    struct machine_spec spec = {
+        .kernel = launch_module(boot, vm->kernel.name),
+        .initrd = launch_module(boot, vm->initrds[0].name),
+        .cmdline = vm->cmdline,
+        .memory = vm->memory,
+        .vcpus = vm->vcpus,
+        .weight = vm->weight,
+        .cap = vm->cap,
+        .on_crash = vm->on_crash,
+        .on_reboot = vm->on_reboot,
+        .autostart = vm->autostart,
+        .debug_exit = vm->debug_exit,
+        .watchdog = vm->watchdog,
+        .hide_count = vm->hidden_count,
+        .hide = vm->hidden,
+    };
+    uint64_t any = 0;
+
+    str_copy(spec.name, vm->name, sizeof spec.name);
+    for (uint32_t i = 0; i < ARRAY_SIZE(vm->cores); i++)
+        any |= spec.cpus.bits[i] = vm->cores[i];
+    for (uint32_t i = 0; i < CPU_MAX && !any; i++)
+        cpuset_add(&spec.cpus, i);
+    return launch_add(&spec);
+}
+
+int launch_add_default(const struct boot_info *boot, uint32_t cores)
+{
+    const struct boot_module *m = boot->modules;
+    struct machine_spec spec = {
+        .name = "vm0",
+        .memory = guestram_free_bytes(),
+        .vcpus = MIN(cores, (uint32_t)VM_MAX_VCPUS),
+        .weight = SCHED_WEIGHT,
+        .autostart = true,
+    };
+
+    if (boot->module_count == 0) {
+        log_error("no module: the menu entry needs a module2 line with a kernel (and one with its initrd)");
+        return ERR_NOTFOUND;
+    }
+    spec.kernel = (struct machine_file){pool_ptr(m[0].base), m[0].len};
+    spec.cmdline = launch_module_args(m[0].cmdline);
+    if (boot->module_count > 1)
+        spec.initrd = (struct machine_file){pool_ptr(m[1].base), m[1].len};
+    if (boot->module_count > 2)
+        log_warn("%u modules after the initrd are not used", boot->module_count - 2);
+    for (uint32_t i = 0; i < cores; i++)
+        cpuset_add(&spec.cpus, i);
+    return launch_add(&spec);
+}
+
+/* The file may ask for what Keel can't do: better no VM than one that lacks its disk. */
+static bool launch_supported(const struct config_vm *vm)
+{
+    const char *what = vm->firmware.name      ? "firmware"
+                       : vm->disk_count       ? "disk"
+                       : vm->net_count        ? "net"
+                       : vm->initrd_count > 1 ? "a second initrd"
+                                              : NULL;
+
+    if (what)
+        log_error(CONFIG_NAME ":%u: [vm %s] is not started: %s is not supported by this version", vm->line,
+                  vm->name, what);
+    return !what;
+}
+
+int launch_add_config(const struct boot_info *boot, const struct config *config)
+{
+    int err = 0;
+
+    for (uint32_t i = 0; i < config->vm_count && !err; i++) {
+        if (config->vms[i].bad || !launch_supported(&config->vms[i]))
+            launch_failed = true;
+        else
+            err = launch_add_vm(boot, &config->vms[i]);
+    }
+    return err;
+}
+
+/* What the machine can't give is refused before anything starts. */
+static bool launch_fits(const struct machine_spec *s, uint64_t left)
+{
+    bool core = false;
+
+    for (uint32_t i = 0; i < cpu_count; i++)
+        core |= cpus[i]->online && cpuset_has(&s->cpus, i);
+    if (!core)
+        log_error("vm=%s: none of the cores that it may use is there; this machine has %u", s->name,
+                  cpu_count);
+    if (s->memory > left)
+        log_error("vm=%s: it wants %llu MiB of memory; of %llu MiB for guests, %llu MiB are left for it",
+                  s->name, (unsigned long long)s->memory / MiB,
+                  (unsigned long long)guestram_total_bytes() / MiB, (unsigned long long)left / MiB);
+    return core && s->memory <= left;
+}
+
+static void launch_refuse(struct launch *l)
+{
+    l->refused = true;
+    l->state = "refused";
+    launch_failed = true;
+}
+
+/* Where guests can't be in real mode, no vCPU can start another: the VM gets the first one. */
+static void launch_limit_vcpus(struct machine_spec *s)
+{
+    if (s->vcpus == 1 || !vendor->real_mode || vendor->real_mode())
+        return;
+    log_warn("vm=%s: 1 vCPU instead of %u: further ones start in real mode, and this CPU has no unrestricted "
+             "guest (or `disable=ug`)",
+             s->name, s->vcpus);
+    s->vcpus = 1;
+}
+
+void launch_plan(void)
+{
+    uint64_t left = guestram_free_bytes();
+
+    for (uint32_t i = 0; i < launched; i++) {
+        struct machine_spec *s = &launches[i].spec;
+
+        launch_limit_vcpus(s);
+        if (!launch_fits(s, s->autostart ? left : guestram_total_bytes())) {
+            launch_refuse(&launches[i]);
+            continue;
+        }
+        if (s->autostart)
+            left -= ALIGN_DOWN(s->memory, GUESTRAM_BLOCK);
+        log_event("plan",
+                  "vm=%s vcpus=%u memory_mib=%llu weight=%u cap=%u kernel_bytes=%llu initrd_bytes=%llu "
+                  "cmdline=\"%s\"",
+                  s->name, s->vcpus, (unsigned long long)s->memory / MiB, s->weight, s->cap,
+                  (unsigned long long)s->kernel.len, (unsigned long long)s->initrd.len, s->cmdline);
+    }
+}
+
+/* -- questions -------------------------------------------------------------------------------------------------- */
+
+uint32_t launch_find(const char *name)
+{
+    for (uint32_t i = 0; i < launched; i++)
+        if (str_eq(launches[i].spec.name, name))
+            return i;
+    return LAUNCH_NONE;
+}
+
+uint32_t launch_count(void)
+{
+    return launched;
+}
+
+const struct machine_spec *launch_spec(uint32_t index)
+{
+    return &launches[index].spec;
+}
+
+const char *launch_state(uint32_t index)
+{
+    return __atomic_load_n(&launches[index].state, __ATOMIC_RELAXED);
+}

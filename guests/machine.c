@@ -1,0 +1,293 @@
+#include "guests/machine.h"
+
+#include "core/clock.h"
+#include "core/lib/error.h"
+#include "core/lib/log.h"
+#include "core/lib/string.h"
+#include "core/run.h"
+#include "core/vcpu_ops.h"
+#include "core/vmmem.h"
+#include "core/x86/asm.h"
+#include "core/x86/cr.h"
+#include "core/x86/msr.h"
+#include "guests/acpi.h"
+#include "guests/board.h"
+#include "guests/linux.h"
+#include "guests/platform.h"
+#include "guests/rom.h"
+#include "mm/guestram.h"
+#include "mm/layout.h"
+
+/* XSAVE components that a guest may use: x87, SSE, AVX, AVX-512, PKRU. Others (AMX, CET) need more than switching. */
+#define GUEST_XCR0 (XCR0_X87 | XCR0_SSE | XCR0_AVX | 7ull << 5 | BIT(9))
+
+static uint64_t machine_wall_clock;
+static uint64_t machine_reset_at, machine_copied; /* for event=bench */
+
+uint64_t machine_first_reset(void)
+{
+    return machine_reset_at;
+}
+
+uint64_t machine_copy_ticks(void)
+{
+    return machine_copied;
+}
+
+static struct timer machine_stale_timer; /* shows lines that a guest didn't finish, such as prompts */
+
+static void machine_show_stale(struct timer *timer, uint64_t now)
+{
+    console_flush_stale(now);
+    timer_arm(timer, console_deadline());
+}
+
+static void machine_console_changed(void)
+{
+    if (machine_stale_timer.deadline != console_deadline())
+        timer_arm(&machine_stale_timer, console_deadline());
+}
+
+void machine_init(uint64_t unix_time)
+{
+    machine_wall_clock = unix_time;
+    timer_init(&machine_stale_timer, run_timers(0), machine_show_stale);
+}
+
+/* -- memory ----------------------------------------------------------------------------------------------------- */
+
+/* Below 4G: RAM up to 640K, a ROM area up to 1M, RAM again; what doesn't fit there begins at 4G. */
+static int machine_memory(struct vm *vm, uint64_t bytes)
+{
+    uint64_t low = MIN(bytes, PC_LOW_MEMORY_MAX);
+    int err = vmmem_back(vm, 0, low);
+
+    if (!err)
+        err = vmmem_expose(vm, 0, PC_LOW_RAM_END, true);
+    if (!err)
+        err = vmmem_expose(vm, PC_ROM, PC_HIGH_RAM - PC_ROM, false);
+    if (!err)
+        err = vmmem_expose(vm, PC_HIGH_RAM, low - PC_HIGH_RAM, true);
+    if (!err && bytes > low)
+        err = vmmem_back(vm, PC_MEMORY_ABOVE, bytes - low);
+    if (!err && bytes > low)
+        err = vmmem_expose(vm, PC_MEMORY_ABOVE, bytes - low, true);
+    return err;
+}
+
+/* -- making the machine ----------------------------------------------------------------------------------------- */
+
+static void machine_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+    struct cpuid_regs r = cpuid(leaf, subleaf);
+
+    regs[0] = r.eax;
+    regs[1] = r.ebx;
+    regs[2] = r.ecx;
+    regs[3] = r.edx;
+}
+
+static uint64_t machine_xcr0(void)
+{
+    struct cpuid_regs r;
+
+    if (!cap(CAP_XSAVE))
+        return 0;
+    r = cpuid(0xd, 0);
+    return (r.eax | (uint64_t)r.edx << 32) & GUEST_XCR0;
+}
+
+static void machine_cpuid(struct vm *vm, const struct machine_spec *spec)
+{
+    struct cpuid_policy policy = {
+        .host = machine_host_cpuid,
+        .vcpus = spec->vcpus,
+        .tsc_hz = clock_tsc_hz(),
+        .apic_hz = VLAPIC_HZ,
+        .xcr0 = machine_xcr0(),
+        .caps = caps.bits,
+    };
+
+    cpuid_build(&vm->cpuid, &policy);
+    for (uint32_t i = 0; i < spec->hide_count; i++)
+        cpuid_hide(&vm->cpuid, spec->hide[i]);
+}
+
+static int machine_board(struct vm *vm, const struct machine_spec *spec)
+{
+    struct board *board = frame_alloc(frame_count(board_size(vm->vcpu_count)), vm_owner(vm));
+    const struct cpuid_entry *sizes = cpuid_find(&vm->cpuid, 0x80000008, 0);
+    struct board_config config = {
+        .unix_time = machine_wall_clock + clock_now() / NS_PER_SEC,
+        .tsc_to_ns = scale_make(clock_tsc_hz(), NS_PER_SEC),
+        .ns_to_tsc = scale_make(NS_PER_SEC, clock_tsc_hz()),
+        .x2apic = cpuid_has(&vm->cpuid, 1, 2, 21),
+        .tsc_deadline = cpuid_has(&vm->cpuid, 1, 2, 24),
+        .phys_bits = sizes ? sizes->eax & 0xff : 36,
+        .debug_exit = spec->debug_exit,
+        .host_now = clock_now,
+        .console_changed = machine_console_changed,
+    };
+
+    if (!board)
+        return ERR_NOMEM;
+    vm->board_bytes = board_size(vm->vcpu_count);
+    return board_init(board, vm, &config);
+}
+
+static int machine_vcpus(struct vm *vm, const struct machine_spec *spec)
+{
+    for (uint32_t i = 0; i < spec->vcpus; i++)
+        if (!vm_add_vcpu(vm, spec->weight, spec->cap, &spec->cpus))
+            return ERR_NOMEM;
+    return 0;
+}
+
+static int machine_build(struct vm *vm, const struct machine_spec *spec, uint64_t bytes)
+{
+    int err = machine_memory(vm, bytes);
+
+    if (err) {
+        log_error("vm=%s: %llu MiB of memory can't be had: %llu MiB are free", vm->name,
+                  (unsigned long long)bytes / MiB, (unsigned long long)guestram_free_bytes() / MiB);
+        return err;
+    }
+    machine_cpuid(vm, spec);
+    err = machine_vcpus(vm, spec);
+    if (!err)
+        err = machine_board(vm, spec);
+    if (err)
+        log_error("vm=%s: its board can't be set up (error %d)", vm->name, err);
+    return err;
+}
+
+/* -- loading ---------------------------------------------------------------------------------------------------- */
+
+/* Flat segments as the Linux boot protocol wants them; 64-bit code ignores limits. */
+static void machine_segments(struct vcpu *vcpu, bool long_mode)
+{
+    const struct vcpu_segment data = {.selector = LINUX_DS,
+                                      .limit = UINT32_MAX,
+                                      .attr = 0x3 | SEG_ATTR_S | SEG_ATTR_P | SEG_ATTR_DB | SEG_ATTR_G};
+    struct vcpu_segment code = data;
+
+    code.selector = LINUX_CS;
+    code.attr = 0xb | SEG_ATTR_S | SEG_ATTR_P | SEG_ATTR_G | (long_mode ? SEG_ATTR_L : SEG_ATTR_DB);
+    vcpu_ops->set_seg(vcpu, SEG_CS, &code);
+    vcpu_ops->set_seg(vcpu, SEG_DS, &data);
+    vcpu_ops->set_seg(vcpu, SEG_ES, &data);
+    vcpu_ops->set_seg(vcpu, SEG_SS, &data);
+}
+
+static void machine_tables(struct vcpu *vcpu, const struct linux_entry *entry)
+{
+    const struct vcpu_segment gdt = {.base = entry->gdt_base, .limit = entry->gdt_limit};
+
+    vcpu_ops->set_seg(vcpu, SEG_GDTR, &gdt);
+}
+
+/* Control registers first: the back end checks segments against the mode. */
+static void machine_registers(struct vcpu *vcpu, const struct linux_entry *entry)
+{
+    uint64_t cr0 = CR0_PE | CR0_ET | CR0_NE;
+
+    if (entry->long_mode) {
+        vcpu_set(vcpu, REG_CR3, entry->cr3);
+        vcpu_set(vcpu, REG_CR4, CR4_PAE);
+        vcpu_set(vcpu, REG_CR0, cr0 | CR0_PG);
+        vcpu_set(vcpu, REG_EFER, EFER_LME | EFER_LMA);
+    } else {
+        vcpu_set(vcpu, REG_CR0, cr0);
+    }
+    machine_segments(vcpu, entry->long_mode);
+    machine_tables(vcpu, entry);
+    vcpu->gpr[REG_RSI] = entry->zero_page;
+    vcpu_set(vcpu, REG_RFLAGS, RFLAGS_FIXED1);
+    vcpu_set_rip(vcpu, entry->rip);
+    vcpu->state = VCPU_RUNNING;
+}
+
+static int machine_acpi(struct vm *vm, gpa_t *rsdp)
+{
+    struct acpi_guest guest = {
+        .vcpus = vm->vcpu_count, .dsdt = dsdt_aml, .dsdt_len = (size_t)(dsdt_aml_end - dsdt_aml)};
+
+    return acpi_build(&vm->mem, &guest, rsdp);
+}
+
+/* Everything from the reset button to the kernel's entry point. The VM's window must be open. */
+static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
+{
+    struct linux_files files = {spec->kernel.data, spec->kernel.len, spec->initrd.data, spec->initrd.len,
+                                spec->cmdline};
+    struct linux_entry entry;
+    struct e820 map;
+    gpa_t rsdp;
+    uint64_t start;
+    char why[160];
+    int err = rom_build(&vm->mem);
+
+    if (!err)
+        err = machine_acpi(vm, &rsdp);
+    if (err) {
+        log_error("vm=%s: its ROM can't be written (error %d)", vm->name, err);
+        return err;
+    }
+    e820_build(&map, &vm->mem, false);
+    start = rdtsc();
+    err = linux_load(&vm->mem, &files, &map, rsdp, &entry, why, sizeof why);
+    machine_copied += rdtsc() - start;
+    if (err) {
+        log_error("vm=%s: %s", vm->name, why);
+        return err;
+    }
+    machine_registers(vm->vcpus[0], &entry);
+    return 0;
+}
+
+int machine_load(struct vm *vm, const struct machine_spec *spec)
+{
+    uint64_t before;
+    int err = vm_reset(vm);
+
+    if (err)
+        return err;
+    if (!machine_reset_at)
+        machine_reset_at = vm->tsc_start;
+    board_reset(vm->board);
+    before = vmmem_open(vm);
+    err = machine_kernel(vm, spec);
+    vmmem_close(before);
+    return err;
+}
+
+void machine_destroy(struct vm *vm)
+{
+    struct board *board = vm->board;
+
+    if (board)
+        console_vm_remove(&board->console);
+    vm_destroy(vm);
+}
+
+struct vm *machine_create(uint32_t id, const struct machine_spec *spec)
+{
+    uint64_t bytes = ALIGN_DOWN(spec->memory, GUESTRAM_BLOCK);
+    struct vm *vm;
+
+    if (bytes < MACHINE_MEMORY_MIN) {
+        log_error("vm=%s: %llu MiB of memory are less than the least, %llu MiB", spec->name,
+                  (unsigned long long)spec->memory / MiB, (unsigned long long)MACHINE_MEMORY_MIN / MiB);
+        return NULL;
+    }
+    vm = vm_create(id, spec->name);
+    if (!vm) {
+        log_error("vm=%s: no pool memory for it", spec->name);
+        return NULL;
+    }
+    if (machine_build(vm, spec, bytes)) {
+        machine_destroy(vm);
+        return NULL;
+    }
+    return vm;
+}

@@ -1,0 +1,39 @@
+/* Making a VM out of its description: memory, vCPUs, board; and loading its kernel. */
+#pragma once
+
+#include "core/vm.h"
+#include "guests/config.h"
+
+#define MACHINE_MEMORY_MIN (4 * MiB) /* less has no room for any kernel */
+
+struct machine_file {
+    const void *data; /* mapped read-only; NULL: none */
+    uint64_t len;
+};
+
+/* What a VM is made of (DESIGN 6). Everything that it points to stays the caller's, and stays. */
+struct machine_spec {
+    char name[VM_NAME_MAX];
+    struct machine_file kernel, initrd;
+    const char *cmdline;
+    uint64_t memory; /* bytes; rounded down to 2 MiB */
+    uint32_t vcpus, weight, cap;
+    struct cpuset cpus;
+    enum config_crash on_crash;
+    enum config_reboot on_reboot;
+    bool autostart, debug_exit;
+    uint32_t watchdog; /* seconds; 0: none */
+    uint32_t hide_count;
+    const struct cpuid_feature *const *hide; /* features that its CPUID must not show */
+};
+
+/* Once. The wall clock at host time 0 (core/clock.h), in seconds since 1970, is for the RTCs. */
+void machine_init(uint64_t unix_time);
+/* For event=bench: the host TSC at which the first VM's time began, and the ticks that copying kernels has taken so far. */
+uint64_t machine_first_reset(void);
+uint64_t machine_copy_ticks(void);
+/* Makes the VM, without a kernel in it. NULL, one line in the log and nothing left behind if that can't be. */
+struct vm *machine_create(uint32_t id, const struct machine_spec *spec) MUST_CHECK;
+/* Resets all of it and loads the kernel: vCPU 0 is at the entry point. One line in the log if it can't be. */
+int machine_load(struct vm *vm, const struct machine_spec *spec) MUST_CHECK;
+void machine_destroy(struct vm *vm);

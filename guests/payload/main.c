@@ -1,0 +1,133 @@
+/*
+ * The test guest. The command line says what runs: nothing or `exits` for all tests, `exits=cpuid,msr` for some, `bench`
+ * for the measurements, `fault=KIND` to end the machine in one of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and
+ * `hog=KIND` are for VMs beside others, `for=MS` says how long; `after=MS` has all of this wait first.
+ */
+#include "guests/payload/smp.h"
+
+#include "core/lib/string.h"
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} tests[] = {
+    {"cpuid", test_cpuid},
+    {"msr", test_msr},
+    {"x2apic", test_x2apic},
+    {"ports", test_ports},
+    {"string", test_string_io},
+    {"exceptions", test_exceptions},
+    {"debug", test_debug},
+    {"cr", test_cr},
+    {"xsave", test_xsave},
+    {"cache", test_cache},
+    {"instructions", test_instructions},
+    {"lapic", test_lapic},
+    {"ioapic", test_ioapic},
+    {"nmi", test_nmi},
+    {"hlt", test_hlt},
+    {"timer", test_lapic_timer},
+    {"clocks", test_clocks},
+};
+
+void payload_main(void);
+
+/* The word of the command line that begins with key and ends there or goes on with '=', or NULL. */
+static const char *option_find(const char *key)
+{
+    size_t len = str_len(key);
+
+    for (const char *p = cmdline; *p; p++) {
+        bool begins = p == cmdline || p[-1] == ' ';
+
+        if (begins && str_starts(p, key) && (p[len] == 0 || p[len] == ' ' || p[len] == '='))
+            return p;
+    }
+    return NULL;
+}
+
+/* True if name is in the comma-separated list, which a space or the end closes. */
+static bool list_has(const char *list, const char *name)
+{
+    size_t len = str_len(name);
+
+    while (*list && *list != ' ') {
+        if (str_starts(list, name) && (list[len] == ',' || list[len] == ' ' || list[len] == 0))
+            return true;
+        while (*list && *list != ' ' && *list++ != ',')
+            ;
+    }
+    return false;
+}
+
+/* The number behind `key=`. */
+static uint32_t option_number(const char *key, uint32_t otherwise)
+{
+    const char *p = option_find(key);
+    uint32_t value = 0;
+
+    if (!p || p[str_len(key)] != '=')
+        return otherwise;
+    for (p += str_len(key) + 1; *p >= '0' && *p <= '9'; p++)
+        value = value * 10 + (uint32_t)(*p - '0');
+    return value;
+}
+
+static void tests_run(const char *option)
+{
+    const char *list = option ? str_find(option, '=') : NULL;
+    const char *end = option ? str_find(option, ' ') : NULL;
+
+    if (list && end && end < list)
+        list = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+        if (!list || list_has(list + 1, tests[i].name))
+            tests[i].run();
+}
+
+/* What VMs do beside each other. True if there was such a word. */
+static bool company_run(void)
+{
+    const char *hog = option_find("hog");
+    uint32_t ms = option_number("for", 1000), beat = option_number("beat", 0), cpus = option_number("smp", 0);
+
+    if (hog)
+        hog_run(str_starts(hog, "hog=") ? hog + 4 : "", MAX(cpus, 1), ms);
+    else if (beat)
+        beat_run(beat, ms);
+    else if (cpus && option_find("fault"))
+        smp_start(cpus);
+    else if (cpus)
+        smp_run_tests(cpus);
+    return hog || beat || (cpus && !option_find("fault"));
+}
+
+static void alone_run(void)
+{
+    const char *fault = option_find("fault");
+
+    if (fault)
+        fault_run(str_starts(fault, "fault=") ? fault + 6 : "");
+    if (option_find("bench"))
+        bench_run();
+    if (option_find("exits") || !option_find("bench"))
+        tests_run(option_find("exits"));
+}
+
+void payload_main(void)
+{
+    bool company;
+
+    trap_init();
+    machine_init();
+    acpi_init();
+    print("first-instruction tsc=%llu", (unsigned long long)first_tsc);
+    interrupts_init();
+    company = option_find("hog") || option_find("beat") || option_find("smp") || option_find("after");
+    clocks_init(!company);
+    if (option_number("after", 0))
+        sleep_us(1000ull * option_number("after", 0));
+    if (!company_run())
+        alone_run();
+    finish();
+}
