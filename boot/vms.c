@@ -1,0 +1,127 @@
+#include "boot/vms.h"
+
+#include "core/audit.h"
+#include "core/console.h"
+#include "core/lib/log.h"
+#include "core/lib/string.h"
+#include "core/monitor.h"
+#include "core/vm.h"
+#include "core/x86/percpu.h"
+#include "drivers/hw/firmware.h"
+#include "drivers/hw/power.h"
+#include "drivers/hw/rtc.h"
+#include "guests/commands.h"
+#include "guests/config.h"
+#include "guests/launch.h"
+#include "mm/layout.h"
+
+static NORETURN void machine_end(int status)
+{
+    log_event("poweroff", "status=%d", status);
+    console_flush();
+    power_off(status);
+}
+
+static void monitor_power_off(void)
+{
+    machine_end(0);
+}
+
+static NORETURN void machine_reset(void)
+{
+    log_event("poweroff", "status=0 reason=reboot");
+    console_flush();
+    power_reset();
+}
+
+static void monitor_reboot(void)
+{
+    machine_reset();
+}
+
+/* All VMs have stopped: on_idle. */
+static void machine_idle(const struct options *options, int status)
+{
+    log_event("idle", "status=%d", status);
+    switch (options->on_idle) {
+    case IDLE_REBOOT:
+        machine_reset();
+    case IDLE_HALT:
+        break;
+    case IDLE_MONITOR:
+        console_enter_monitor();
+        break;
+    default:
+        machine_end(status);
+    }
+}
+
+static const struct options *vms_options;
+
+static void vms_ended(int status)
+{
+    machine_idle(vms_options, status);
+}
+
+/* With a single VM its console is passed through raw, unless an option says otherwise (DESIGN 7). */
+static void console_choose(void)
+{
+    bool raw = vms_options->console == CONSOLE_UNSET ? launch_count() == 1
+                                                     : vms_options->console == CONSOLE_FOCUS;
+    struct console_vm *vm = NULL;
+
+    for (uint32_t i = 0; i < launch_count() && !vm; i++)
+        vm = console_vm_find(launch_spec(i)->name);
+    if (vm)
+        console_attach(vm, raw);
+}
+
+static struct config config;
+static bool configured;
+
+static void config_fault(void *ctx, uint32_t line, const char *sentence)
+{
+    (void)ctx;
+    log_error(CONFIG_NAME ":%u: %s", line, sentence);
+}
+
+static bool config_has_module(void *ctx, const char *name)
+{
+    return launch_has_module(ctx, name);
+}
+
+void vms_configure(struct boot_info *boot, struct options *options)
+{
+    for (uint32_t i = 0; i < boot->module_count; i++) {
+        const struct boot_module *m = &boot->modules[i];
+
+        if (!str_eq(m->cmdline, CONFIG_NAME) && !str_starts(m->cmdline, CONFIG_NAME " "))
+            continue;
+        configured = true;
+        config_parse(pool_ptr(m->base), m->len, &config, config_fault, boot);
+        config_check(&config, config_has_module, config_fault, boot);
+        if (!options_fill(options, &config.keel))
+            log_warn(CONFIG_NAME ": the list of disabled features is too long");
+        return;
+    }
+}
+
+void vms_start(const struct boot_info *boot, const struct options *options, uint64_t entered)
+{
+    vms_options = options;
+    monitor_init(monitor_power_off, monitor_reboot);
+    if (commands_init())
+        log_warn("the monitor has no room for its commands");
+    machine_init(rtc_read(acpi_host.power.century));
+    if (configured ? launch_add_config(boot, &config) : launch_add_default(boot, cpu_count))
+        machine_end(1);
+    launch_plan();
+    launch_make_all();
+    console_choose();
+    if (audit_run().faults)
+        machine_end(1);
+    launch_all(vms_ended);
+    /* What a guest adds to it is its own TSC at its first instruction, which began when its reset did. */
+    log_event("bench", "entry-to-reset=%llu copy=%llu", (unsigned long long)(machine_first_reset() - entered),
+              (unsigned long long)machine_copy_ticks());
+}
