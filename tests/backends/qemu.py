@@ -1,0 +1,178 @@
+"""QEMU: TCG with SVM (an AMD machine on any host), and nested KVM where the host can do that.
+
+Further options of these machines:
+
+firmware   "bios" (SeaBIOS) or "ovmf" (UEFI)
+medium     "cd" or "usb"
+board      "pc" or "q35"
+arguments  more arguments for QEMU's command line
+"""
+import fcntl
+import glob
+import json
+import os
+import shutil
+import socket
+import time
+
+from .machine import Machine
+
+OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+EXIT_CLEAN = 33     # isa-debug-exit: 2 * value + 1
+EXIT_FAILED = 35
+F_SETPIPE_SZ = 1031 # fcntl.h; Python has it from 3.10 on
+PIPE_BYTES = 1 << 20
+
+
+class Qemu(Machine):
+    def accelerator(self):
+        raise NotImplementedError
+
+    def processor(self):
+        raise NotImplementedError
+
+    def command(self):
+        options = self.options
+        arguments = [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
+            "-machine", options.get("board", "pc"), "-cpu", self.cpu or self.processor(),
+            "-m", "%dM" % self.memory, "-smp", "%d" % self.cores,
+            "-display", "none", "-vga", "std", "-boot", "d",
+            "-chardev", "pipe,id=serial,path=serial" if self.counted else "socket,id=serial,path=serial,server=on,wait=on",
+            "-serial", "chardev:serial",
+            "-qmp", "unix:qmp,server=on,wait=off",
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4",
+        ] + self.accelerator() + self.medium() + self.firmware()
+        return arguments + list(options.get("arguments", []))
+
+    def medium(self):
+        drive = "if=none,id=boot,format=raw,readonly=on,file=" + self.iso
+        if self.options.get("medium", "cd") == "usb":
+            return ["-drive", drive, "-device", "qemu-xhci", "-device", "usb-storage,drive=boot,bootindex=0"]
+        return ["-drive", drive + ",media=cdrom", "-device", "ide-cd,drive=boot,bootindex=0"]
+
+    def firmware(self):
+        if self.options.get("firmware", "bios") == "bios":
+            return []
+        shutil.copyfile(OVMF_VARS, os.path.join(self.directory, "vars.fd"))
+        return ["-drive", "if=pflash,format=raw,readonly=on,file=" + OVMF_CODE,
+                "-drive", "if=pflash,format=raw,file=vars.fd"]
+
+    def connect_pipes(self):
+        """A socket takes some hundred single bytes before it is full, and a port that is stuck distorts counted time."""
+        path = os.path.join(self.directory, "serial")
+        os.mkfifo(path + ".in")
+        os.mkfifo(path + ".out")
+        output = os.open(path + ".out", os.O_RDONLY | os.O_NONBLOCK)
+        fcntl.fcntl(output, F_SETPIPE_SZ, PIPE_BYTES)
+        os.set_blocking(output, True)
+        self.spawn()
+        give_up = time.monotonic() + 30
+        while self.input is None:
+            try:
+                self.input = os.open(path + ".in", os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                self.still_starting(give_up)
+        return output
+
+    def still_starting(self, give_up):
+        if self.process.poll() is not None or time.monotonic() > give_up:
+            with open(self.log_path("emulator")) as log:
+                raise RuntimeError("QEMU did not start: " + log.read()) from None
+        time.sleep(0.05)
+
+    def connect(self):
+        if self.counted:
+            return self.connect_pipes()
+        self.spawn()
+        path = os.path.join(self.directory, "serial")
+        give_up = time.monotonic() + 30
+        while True:
+            line = socket.socket(socket.AF_UNIX)
+            try:
+                line.connect(path)
+                return line.detach()
+            except OSError:
+                line.close()
+                self.still_starting(give_up)
+
+    def switched_off(self):
+        return self.status in (EXIT_CLEAN, EXIT_FAILED)
+
+    def outcome(self):
+        return {EXIT_CLEAN: "clean", EXIT_FAILED: "failed"}.get(self.status, "died")
+
+    def qmp(self, command, **arguments):
+        """One QMP command; returns its result."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(os.path.join(self.directory, "qmp"))
+            stream = line.makefile("rw")
+            stream.readline()
+            for execute in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
+                stream.write(json.dumps(execute) + "\n")
+                stream.flush()
+                answer = json.loads(stream.readline())
+                while "event" in answer:
+                    answer = json.loads(stream.readline())
+            if "error" in answer:
+                raise RuntimeError("QMP %s: %s" % (command, answer["error"]["desc"]))
+            return answer["return"]
+
+    def physical_memory(self, address, size):
+        path = os.path.join(self.directory, "memory")
+        self.qmp("pmemsave", val=address, size=size, filename=path)
+        with open(path, "rb") as file:
+            return file.read()
+
+    def screen(self):
+        """The lines of the VGA text screen."""
+        cells = self.physical_memory(0xB8000, 80 * 25 * 2)[::2].decode("latin-1")
+        return [cells[row * 80:row * 80 + 80].rstrip(" \0") for row in range(25)]
+
+
+class QemuSvm(Qemu):
+    name = "qemu-svm"
+    vendor = "svm"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.real_time = not self.counted
+
+    @classmethod
+    def why_not(cls):
+        return None if shutil.which("qemu-system-x86_64") else "qemu-system-x86_64 is not installed"
+
+    def processor(self):
+        return "max,-la57"
+
+    def accelerator(self):
+        if self.counted:
+            return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
+        return ["-accel", "tcg"]
+
+
+class QemuKvm(Qemu):
+    name = "qemu-kvm"
+
+    @classmethod
+    def why_not(cls):
+        if not shutil.which("qemu-system-x86_64"):
+            return "qemu-system-x86_64 is not installed"
+        if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            return "/dev/kvm is missing or not ours to use"
+        with open("/proc/cpuinfo") as file:
+            flags = next((line.split() for line in file if line.startswith("flags")), [])
+        if "vmx" not in flags and "svm" not in flags:
+            return "this CPU shows neither VMX nor SVM"
+        for path in glob.glob("/sys/module/kvm_*/parameters/nested"):
+            with open(path) as file:
+                if file.read().strip() in ("Y", "1"):
+                    return None
+        return "KVM of this machine does not nest (/sys/module/kvm_*/parameters/nested)"
+
+    def processor(self):
+        return "host"
+
+    def accelerator(self):
+        return ["-accel", "kvm"]

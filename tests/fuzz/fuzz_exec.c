@@ -1,0 +1,156 @@
+/*
+ * The executor on any instruction, registers, segments and memory: it must end, ask for sane accesses only, leave RIP and
+ * the flags that aren't arithmetic alone, and touch nothing when it doesn't know the instruction.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/emul/exec.h"
+#include "core/x86/cr.h"
+
+#define NO_VECTOR 0xff
+
+struct world {
+    const uint8_t *data; /* answers to everything that is read */
+    size_t size, at;
+    uint64_t regs[REG_COUNT];
+    struct vcpu_segment segs[SEG_COUNT];
+    enum insn_mode mode;
+    uint32_t accesses, sets;
+};
+
+static uint64_t take(struct world *w)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < 8 && w->size; i++)
+        v = v << 8 | w->data[w->at++ % w->size];
+    return v;
+}
+
+static int access_check(struct world *w, const struct emul_ref *ref, struct emul_fault *fault)
+{
+    uint32_t size = ref->size;
+
+    if (size != 1 && size != 2 && size != 4 && size != 8)
+        abort();
+    if (ref->seg > SEG_GS || ++w->accesses > 2 * EMUL_REP_BATCH + 8)
+        abort();
+    if (w->mode != INSN_MODE_64 && ref->gva > UINT32_MAX)
+        abort();
+    if (take(w) % 16)
+        return 0;
+    *fault = (struct emul_fault){.vector = EXC_PF, .has_error = true, .cr2 = ref->gva};
+    return EMUL_FAULT;
+}
+
+static int world_read(void *ctx, const struct emul_ref *ref, uint64_t *value, struct emul_fault *fault)
+{
+    *value = take(ctx) >> (64 - 8 * ref->size);
+    return access_check(ctx, ref, fault);
+}
+
+static int world_write(void *ctx, const struct emul_ref *ref, uint64_t value, struct emul_fault *fault)
+{
+    if (ref->size < 8 && value >> (8 * ref->size))
+        abort();
+    return access_check(ctx, ref, fault);
+}
+
+static uint64_t world_get(void *ctx, enum vcpu_reg reg)
+{
+    if (reg >= REG_COUNT)
+        abort();
+    return ((struct world *)ctx)->regs[reg];
+}
+
+static void world_set(void *ctx, enum vcpu_reg reg, uint64_t value)
+{
+    struct world *w = ctx;
+
+    if (reg > REG_RFLAGS)
+        abort();
+    w->regs[reg] = value;
+    w->sets++;
+}
+
+static void world_get_seg(void *ctx, enum vcpu_seg seg, struct vcpu_segment *out)
+{
+    if (seg > SEG_GS)
+        abort();
+    *out = ((struct world *)ctx)->segs[seg];
+}
+
+static int world_in(void *ctx, uint16_t port, uint32_t size, uint64_t *value, struct emul_fault *fault)
+{
+    (void)port;
+    (void)fault;
+    if (size != 1 && size != 2 && size != 4)
+        abort();
+    *value = take(ctx);
+    return 0;
+}
+
+static int world_out(void *ctx, uint16_t port, uint32_t size, uint64_t value, struct emul_fault *fault)
+{
+    uint64_t dropped;
+
+    if (size < 8 && value >> (8 * size))
+        abort();
+    return world_in(ctx, port, size, &dropped, fault);
+}
+
+static const struct emul_io io = {.read = world_read,
+                                  .write = world_write,
+                                  .get = world_get,
+                                  .set = world_set,
+                                  .get_seg = world_get_seg,
+                                  .in = world_in,
+                                  .out = world_out};
+
+static void world_fill(struct world *w)
+{
+    for (int i = 0; i < REG_COUNT; i++)
+        w->regs[i] = take(w);
+    for (int i = 0; i <= SEG_GS; i++)
+        w->segs[i] = (struct vcpu_segment){.base = w->mode == INSN_MODE_64 ? take(w) : (uint32_t)take(w),
+                                           .limit = (uint32_t)take(w) | (take(w) % 4 ? 0xffffff00 : 0),
+                                           .attr = (uint16_t)take(w)};
+}
+
+static void result_check(const struct world *w, int result, const uint64_t before[REG_COUNT])
+{
+    const uint64_t status = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
+
+    if (result != ERR_NOTSUP && (result < EMUL_DONE || result > EMUL_FAULT))
+        abort();
+    if (result != EMUL_JUMPED && w->regs[REG_RIP] != before[REG_RIP])
+        abort();
+    if ((w->regs[REG_RFLAGS] ^ before[REG_RFLAGS]) & ~status)
+        abort();
+    if (result == ERR_NOTSUP && (w->sets || w->accesses))
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const enum insn_mode modes[3] = {INSN_MODE_16, INSN_MODE_32, INSN_MODE_64};
+    struct emul_fault fault = {.vector = NO_VECTOR};
+    uint64_t before[REG_COUNT];
+    struct insn insn;
+    struct world w;
+    int result;
+
+    if (size < 2 + INSN_MAX_LEN)
+        return 0;
+    w = (struct world){.data = data + 1, .size = size - 1, .at = INSN_MAX_LEN, .mode = modes[data[0] % 3]};
+    if (insn_decode(data + 1, INSN_MAX_LEN, w.mode, &insn) < 0)
+        return 0;
+    world_fill(&w);
+    memcpy(before, w.regs, sizeof(before));
+    result = emul_run(&io, &w, &insn, &fault);
+    result_check(&w, result, before);
+    if ((result == EMUL_FAULT) != (fault.vector != NO_VECTOR))
+        abort();
+    return 0;
+}

@@ -1,0 +1,63 @@
+/* PCI configuration: a function is never asked for what lies outside of its 256 bytes, and the bridge keeps its ids. */
+#include "drivers/virt/vpciconf.h"
+
+#include "drivers/virt/vdebug.h"
+#include "drivers/virt/vhostbridge.h"
+#include "drivers/virt/vreset.h"
+#include "tests/fuzz/device.h"
+
+static struct vpciconf conf;
+static struct vhostbridge bridge;
+static struct vreset switches;
+static struct vdebug debug;
+
+static uint32_t probe_read(void *dev, uint32_t offset, uint32_t size)
+{
+    assert(dev == &conf && offset % size == 0 && offset + size <= 256);
+    return offset;
+}
+
+static void probe_write(void *dev, uint32_t offset, uint32_t size, uint32_t value)
+{
+    (void)value;
+    probe_read(dev, offset, size);
+}
+
+static void reset(void *ctx)
+{
+    assert(ctx == &switches);
+}
+
+static void sink(void *ctx, uint8_t byte)
+{
+    (void)byte;
+    assert(ctx == &debug);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct vpci_function probe = {.read = probe_read, .write = probe_write, .dev = &conf};
+    struct bus_access access;
+
+    fuzz_start(data, size);
+    vreset_init(&switches, reset, &switches);
+    vdebug_init(&debug, sink, &debug);
+    vpciconf_init(&conf, vreset_control_port, &switches);
+    vhostbridge_init(&bridge, &conf);
+    vpciconf_add(&conf, VPCI_DEVFN(3, 1), &probe);
+    while (fuzz_more()) {
+        uint64_t step = fuzz_number(1);
+
+        if (step % 8 == 0)
+            assert(fuzz_access(vreset_port92, &switches, 1, &access) == BUS_OK);
+        else if (step % 8 == 1)
+            assert(fuzz_access(vdebug_port, &debug, 1, &access) == BUS_OK);
+        else if (step % 8 == 2)
+            conf.address = BIT(31) | VPCI_DEVFN(step & 8 ? 3 : 0, step & 8 ? 1 : 0) << 8 | (step & 0xf0);
+        else
+            fuzz_access(vpciconf_ports, &conf, 8, &access);
+        assert((conf.address & 0x7f000003) == 0);
+        assert(vpciconf_read(&conf, 0, 0, 0, 4) == 0x12378086);
+    }
+    return 0;
+}

@@ -1,0 +1,93 @@
+"""The results of one suite: printed as they come, written as TAP and JUnit files below build/results/, summed up."""
+import glob
+import os
+import re
+import sys
+import threading
+import xml.etree.ElementTree as xml
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RESULTS = os.path.join(TOP, "build", "results")
+
+
+class Results:
+    def __init__(self, suite):
+        self.suite = suite
+        self.cases = []     # (name, state, seconds, message); state is passed, failed or skipped
+        self.lock = threading.Lock()
+
+    def add(self, name, passed, seconds=0.0, message="", skipped=False):
+        state = "skipped" if skipped else "passed" if passed else "failed"
+        with self.lock:
+            self.cases.append((name, state, seconds, message))
+            print("%-8s %s%s" % (state, name, " (%s)" % message if skipped else ""), flush=True)
+            if state == "failed" and message:
+                print("".join("    | %s\n" % line for line in message.rstrip().split("\n")[-40:]), end="", flush=True)
+
+    def count(self, state):
+        return sum(1 for case in self.cases if case[1] == state)
+
+    def finish(self):
+        """Writes the files, prints the last line; returns the exit status."""
+        os.makedirs(RESULTS, exist_ok=True)
+        self.write_junit(os.path.join(RESULTS, self.suite + ".xml"))
+        write_tap(os.path.join(RESULTS, self.suite + ".tap"), self.cases)
+        print(summary(self.count("passed"), self.count("failed"), self.count("skipped")))
+        return 1 if self.count("failed") or not self.count("passed") else 0
+
+    def write_junit(self, path):
+        suite = xml.Element("testsuite", name=self.suite, tests=str(len(self.cases)), errors="0",
+                            failures=str(self.count("failed")), skipped=str(self.count("skipped")))
+        for name, state, seconds, message in self.cases:
+            case = xml.SubElement(suite, "testcase", classname=self.suite, name=name, time="%.3f" % seconds)
+            if state != "passed":
+                tag = "failure" if state == "failed" else "skipped"
+                xml.SubElement(case, tag, message=printable(message)[:200]).text = printable(message)
+        xml.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def printable(text):
+    """XML has no way to write most control characters."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]", "?", text)
+
+
+def summary(passed, failed, skipped=0):
+    return "%d passed, %d failed%s" % (passed, failed, ", %d skipped" % skipped if skipped else "")
+
+
+def write_tap(path, cases):
+    with open(path, "w", encoding="utf-8") as tap:
+        tap.write("TAP version 13\n1..%d\n" % len(cases))
+        for number, (name, state, _, message) in enumerate(cases, 1):
+            tap.write("%s %d - %s%s\n" % ("not ok" if state == "failed" else "ok", number, name,
+                                          " # SKIP " + message.split("\n")[0] if state == "skipped" else ""))
+            if state == "failed":
+                tap.write("".join("# %s\n" % line for line in message.split("\n")))
+
+
+def read_junit(path):
+    """The cases of a JUnit file, pytest's included."""
+    cases = []
+    for case in xml.parse(path).getroot().iter("testcase"):
+        bad = case.find("failure") if case.find("failure") is not None else case.find("error")
+        skip = case.find("skipped")
+        state = "failed" if bad is not None else "skipped" if skip is not None else "passed"
+        detail = bad if bad is not None else skip
+        message = "" if detail is None else detail.get("message") or detail.text or ""
+        cases.append((case.get("name"), state, float(case.get("time", 0)), message))
+    return cases
+
+
+def clear():
+    for path in glob.glob(os.path.join(RESULTS, "*.xml")) + glob.glob(os.path.join(RESULTS, "*.tap")):
+        os.unlink(path)
+
+
+def totals():
+    """(passed, failed, skipped) over all JUnit files."""
+    states = [case[1] for path in sorted(glob.glob(os.path.join(RESULTS, "*.xml"))) for case in read_junit(path)]
+    return tuple(states.count(state) for state in ("passed", "failed", "skipped"))
+
+
+def die(message):
+    sys.exit("%s: %s" % (os.path.basename(sys.argv[0]), message))

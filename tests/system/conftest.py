@@ -1,0 +1,125 @@
+"""Fixtures of the system tests. `machine` boots Keel with what a test wants on the back end under test."""
+import os
+import re
+import sys
+
+import pytest
+
+TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path[:0] = [os.path.abspath(TESTS), os.path.dirname(os.path.abspath(__file__))]
+
+import images                               # noqa: E402
+from backends import BACKENDS, backend      # noqa: E402
+from backends.machine import MachineError   # noqa: E402
+from keel import Keel                       # noqa: E402
+
+DEFAULT = ["qemu-svm", "bochs-vmx"]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--backend", action="append", choices=sorted(BACKENDS), help="default: " + " and ".join(DEFAULT))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "only(NAME, why=...): a test for one back end, and why it is for that one alone")
+
+
+def pytest_generate_tests(metafunc):
+    if "kind" in metafunc.fixturenames:
+        names = metafunc.config.getoption("--backend") or DEFAULT
+        metafunc.parametrize("kind", names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items):
+    """A test that names its back ends is not even collected for others: it does not count as skipped."""
+    def wanted(item):
+        only = item.get_closest_marker("only")
+        params = getattr(item, "callspec", None)
+        return not only or not params or params.params.get("kind") in only.args
+    items[:] = [item for item in items if wanted(item)]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows the end of what its machines said, even if it was noticed elsewhere."""
+    report = (yield).get_result()
+    factories = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Factory)]
+    if report.failed and not isinstance(getattr(call.excinfo, "value", None), MachineError):
+        for machine in [machine for factory in factories for machine in factory.started]:
+            report.sections.append(("serial line of " + machine.label, machine.tail()))
+
+
+@pytest.fixture(scope="session")
+def kind(request):
+    """The class of the machine under test."""
+    chosen = backend(request.param)
+    reason = chosen.why_not()
+    if reason:
+        pytest.skip("%s: %s" % (request.param, reason))
+    return chosen
+
+
+class Factory:
+    """Starts machines and ends them after the test."""
+
+    def __init__(self, kind, label):
+        self.kind = kind
+        self.label = label
+        self.started = []
+
+    def start(self, iso, **options):
+        label = self.label + ("-%d" % len(self.started) if self.started else "")
+        machine = self.kind(iso, label=label, **options)
+        self.started.append(machine)
+        return machine.start()
+
+    def bare(self, cmdline="console=ttyS0", **options):
+        """The guest's kernel without Keel."""
+        return Keel(self.start(images.linux_iso(cmdline, options.get("firmware") == "ovmf"), **options))
+
+    def keel(self, modules=None, options="", cmdline="console=ttyS0", acpi=(), holes=(), **machine):
+        """Keel; without modules it gets the stock kernel with this command line, and the initramfs."""
+        modules = images.linux_modules(cmdline) if modules is None else modules
+        iso = images.keel_iso(modules, ("console=line " + options).strip(), machine.get("firmware") == "ovmf", acpi,
+                              holes)
+        return Keel(self.start(iso, **machine))
+
+    def linux(self, **options):
+        """Keel with the stock kernel, at the guest's prompt."""
+        keel = self.keel(**options)
+        keel.linux_up()
+        return keel
+
+    def end(self):
+        for machine in self.started:
+            machine.kill()
+
+
+def label_of(request):
+    return re.sub(r"[^\w.-]+", "-", request.node.name).strip("-")
+
+
+@pytest.fixture
+def machine(kind, request):
+    factory = Factory(kind, label_of(request))
+    yield factory
+    factory.end()
+
+
+@pytest.fixture(scope="module")
+def module_machine(kind, request):
+    """For a machine that several tests of one file share."""
+    factory = Factory(kind, os.path.basename(request.node.name).replace(".py", ""))
+    yield factory
+    factory.end()
+
+
+@pytest.fixture(scope="session")
+def capabilities(kind):
+    """The optional features that Keel finds and uses on the machine under test."""
+    factory = Factory(kind, "capabilities")
+    try:
+        event = factory.keel(modules=[]).event("cap", 60)
+    finally:
+        factory.end()
+    return set(filter(None, event["list"].split(",")))

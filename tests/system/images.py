@@ -1,0 +1,81 @@
+"""ISO images for tests, built when first wanted and kept below build/isos/ by the hash of what is in them."""
+import hashlib
+import os
+import subprocess
+import time
+
+from backends.machine import TOP
+
+ISOS = os.path.join(TOP, "build", "isos")
+KEEL = os.path.join(TOP, "build", "keel.elf")
+KERNEL = os.path.join(TOP, "build", "guest", "vmlinuz")
+INITRD = os.path.join(TOP, "build", "guest", "initrd.gz")
+PAYLOADS = os.path.join(TOP, "build", "payload")
+BUILDER = os.path.join(TOP, "iso", "build-iso")
+
+KEEP_SECONDS = 2 * 3600     # an image that was not used for so long goes
+digests = {}
+
+
+def digest(path):
+    """The hash of a file, computed once for each of its versions."""
+    state = os.stat(path)
+    key = (path, state.st_mtime_ns, state.st_size)
+    if key not in digests:
+        with open(path, "rb") as file:
+            digests[key] = hashlib.sha256(file.read()).hexdigest()
+    return digests[key]
+
+
+def prune():
+    for name in os.listdir(ISOS):
+        path = os.path.join(ISOS, name)
+        try:
+            if time.time() - os.stat(path).st_mtime > KEEP_SECONDS:
+                os.unlink(path)
+        except FileNotFoundError:
+            pass        # another test run was faster
+
+
+def build(arguments, files, efi):
+    os.makedirs(ISOS, exist_ok=True)
+    if not efi:
+        arguments = ["--platform", "bios"] + arguments
+    name = hashlib.sha256(repr((arguments, [digest(path) for path in files + [BUILDER]])).encode()).hexdigest()[:24]
+    path = os.path.join(ISOS, name + ".iso")
+    if not os.path.exists(path):
+        prune()
+        own = "%s.%d.iso" % (path[:-4], os.getpid())
+        subprocess.run([BUILDER, "-o", own] + arguments, check=True)
+        os.rename(own, path)
+    os.utime(path)
+    return path
+
+
+def keel_iso(modules, options="", efi=False, acpi=(), holes=(), elf=KEEL):
+    """Keel with modules: pairs of a file and its line, whose first word is the module's name.
+
+    acpi: files of tables that take the place of the firmware's; holes: pairs of a start and a length, taken from memory.
+    """
+    arguments = ["-k", elf, "-a", options]
+    for path, line in modules:
+        arguments += ["-m", path, line]
+    for path in acpi:
+        arguments += ["--acpi", path]
+    for start, length in holes:
+        arguments += ["--hole", "%#x" % start, "%#x" % (start + length)]
+    return build(arguments, [elf] + [path for path, _ in modules] + list(acpi), efi)
+
+
+def linux_iso(cmdline="console=ttyS0", efi=False):
+    """The same kernel and initramfs bare, to compare with."""
+    return build(["--linux", KERNEL, cmdline, "--initrd", INITRD], [KERNEL, INITRD], efi)
+
+
+def linux_modules(cmdline="console=ttyS0"):
+    return [(KERNEL, "vmlinuz " + cmdline), (INITRD, "initrd.gz")]
+
+
+def payload_modules(cmdline=""):
+    """Our own test guest; its command line says what it does (guests/payload/main.c)."""
+    return [(os.path.join(PAYLOADS, "exits.bz"), ("exits " + cmdline).strip())]

@@ -1,0 +1,86 @@
+"""A VM that dies of its own doing: a report that explains it, its policy, and others that don't notice."""
+import re
+
+import pytest
+import vms
+from vms import vm
+
+LATE_US = 3000
+
+
+def on_time(kind, late, limit=LATE_US):
+    """Bochs' serial port takes as long as a real one, 9 ms a line, and Keel waits for it: only QEMU's shows what else delays."""
+    return len(late) == 30 and (kind.name.startswith("bochs") or max(late) <= limit)
+
+
+# What the guest does, and what the report says of it.
+REASONS = {
+    "triple": "triple fault",
+    "emulator": "an instruction that the emulator doesn't know touched a device",
+    "execute": "the guest's code is where there is no memory, at 0xd0000000",
+    "tables": "the guest's page tables are where there is no memory, at 0xd0000",
+}
+
+
+def report(keel, name):
+    """The lines between the two events."""
+    match = re.search(r"event=crash vm=%s [^\n]*\n(.*?)event=crash-end vm=%s" % (name, name), keel.machine.output(), re.S)
+    assert match, "there is no report on %s" % name
+    return match.group(1)
+
+
+@pytest.mark.parametrize("fault", sorted(REASONS))
+def test_report(kind, machine, tmp_path, fault):
+    """The other VM's heart beats on while one dies, and the report has all that explains it."""
+    keel = vms.boot(machine, tmp_path, [vm("bad", cmdline="after=60 smp=2 fault=" + fault, vcpus=2, on_crash="hold"),
+                                        vm("beat", cmdline="beat=5 for=150")], counted=True)
+    crash = keel.event("crash", 60)
+    assert crash["vm"] == "bad" and crash["vcpu"] == "0"
+    assert crash["reason"].startswith(REASONS[fault])
+    assert keel.event("crash-end")["vm"] == "bad"
+    ended = keel.event("vm", name="bad")
+    assert (ended["state"], ended["reason"], ended["status"]) == ("crashed", "crash", "1")
+    assert keel.finish() == "failed"
+    assert vms.failures(keel, "beat") == []
+    late = vms.beats(keel, "beat")
+    assert on_time(kind, late), late
+
+    text = report(keel, "bad")
+    for wanted in (r" vcpu 0, running: the one that failed", r"  rax=[0-9a-f]{16} rcx=", r"  rip=[0-9a-f]{16} rflags=",
+                   r"  cs   sel=0008 base=0{16}", r"  idtr ", r"  walk rip: gva=", r"  walk cr2: gva=", r"level 4: \[?[0-9a-f]+",
+                   r"  stack [0-9a-f]{16}:", r"  last \d+ of \d+ exits", r" vcpu 1, halted", r"  -1  HLT"):
+        assert re.search(r"keel\[[0-9.]+\] *" + wanted.lstrip(), text), wanted
+    assert len(re.findall(r"  last \d+ of \d+ exits", text)) == 2
+    if fault in ("triple", "emulator"):
+        assert re.search(r"  code  [0-9a-f]{16}: <(0f|dd)>", text)
+    else:
+        assert "not readable" in text
+
+
+def test_log_level_hides_nothing(machine, tmp_path):
+    keel = vms.boot(machine, tmp_path, ["[keel]\nlog = error", vm("bad", cmdline="fault=triple")])
+    assert keel.finish(60) == "failed"
+    assert "  last " in report(keel, "bad")
+
+
+def test_two_at_once(machine, tmp_path):
+    """Two reports don't mix."""
+    keel = vms.boot(machine, tmp_path, [vm("one", cmdline="fault=triple"), vm("two", cmdline="fault=triple")], cores=2)
+    assert keel.finish(60) == "failed"
+    kinds = [(event["event"], event["vm"]) for event in keel.events() if event["event"].startswith("crash")]
+    assert len(kinds) == 4
+    for first, second in (kinds[:2], kinds[2:]):
+        assert (first[0], second[0]) == ("crash", "crash-end") and first[1] == second[1]
+
+
+def test_restart(kind, machine, tmp_path):
+    """on_crash = restart: it comes back, and crashes again, while the other one lives on."""
+    keel = vms.boot(machine, tmp_path, [vm("bad", cmdline="after=20 fault=triple", on_crash="restart"),
+                                        vm("beat", cmdline="beat=5 for=150")], counted=True)
+    for _ in range(3):
+        assert keel.event("crash", 60)["vm"] == "bad"
+        assert keel.event("vm", name="bad", state="restarting")
+    if not keel.events("vm", name="beat", state="stopped"):
+        keel.event("vm", 60, name="beat", state="stopped")
+    late = vms.beats(keel, "beat")
+    assert on_time(kind, late, LATE_US + 1000), late

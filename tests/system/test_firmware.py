@@ -1,0 +1,71 @@
+"""The ways to boot: BIOS and UEFI, CD and USB stick, two chipsets, memory above 4 GiB and big modules."""
+import hashlib
+
+import images
+import pytest
+
+QEMU = pytest.mark.only("qemu-svm", "qemu-kvm", why="Bochs has no UEFI firmware, no other board and no USB boot")
+
+
+def to_shell(keel):
+    keel.linux_up()
+    assert keel.shell("cat /proc/cmdline").strip().endswith("quiet")
+    assert keel.power_off() == "clean"
+
+
+@QEMU
+@pytest.mark.parametrize("medium", ["cd", "usb"])
+@pytest.mark.parametrize("firmware", ["bios", "ovmf"])
+def test_boot_from(machine, firmware, medium):
+    keel = machine.keel(cmdline="console=ttyS0 quiet", firmware=firmware, medium=medium)
+    assert keel.event("boot", 120)["firmware"] == {"bios": "bios", "ovmf": "uefi"}[firmware]
+    to_shell(keel)
+
+
+@QEMU
+def test_q35(machine):
+    to_shell(machine.keel(cmdline="console=ttyS0 quiet", board="q35", cores=2))
+
+
+@QEMU
+def test_uefi_cores(machine):
+    keel = machine.keel(cmdline="console=ttyS0 quiet", firmware="ovmf", board="q35", cores=4)
+    assert keel.event("boot", 120)["cores"] == "4"
+    to_shell(keel)
+
+
+@QEMU
+def test_memory_above_4g(machine):
+    keel = machine.keel(cmdline="console=ttyS0 quiet", memory=5 * 1024)
+    keel.linux_up()
+    assert int(keel.shell("grep MemTotal /proc/meminfo").split()[1]) > 4400 * 1024
+    assert keel.power_off() == "clean"
+
+
+def test_big_module(machine, tmp_path):
+    """An initrd of more than 100 MiB reaches the guest unharmed, wherever GRUB put it."""
+    filler = tmp_path / "filler"
+    block = hashlib.sha512(b"keel").digest() * 16384        # 1 MiB
+    filler.write_bytes(block * 104)
+    initrd = tmp_path / "initrd"
+    # The kernel takes several archives one after the other: ours, and one with a single big file. `cpio` in text: newc.
+    name = b"filler\0"
+    header = b"070701" + b"".join(b"%08X" % field for field in
+                                  [1, 0o100644, 0, 0, 1, 0, filler.stat().st_size, 0, 0, 0, 0, len(name), 0])
+    archive = header + name + b"\0" * (-(len(header) + len(name)) % 4) + filler.read_bytes()
+    with open(images.INITRD, "rb") as file:
+        own = file.read()
+    initrd.write_bytes(own + b"\0" * (-len(own) % 4) + archive + b"\0" * (-len(archive) % 4))
+    keel = machine.keel([(images.KERNEL, "vmlinuz console=ttyS0 quiet"), (str(initrd), "initrd")], memory=1024)
+    keel.linux_up(300)
+    want = hashlib.md5(filler.read_bytes()).hexdigest()
+    assert keel.shell("md5sum /filler", 300).split()[0] == want
+    assert keel.power_off() == "clean"
+
+
+@pytest.mark.only("qemu-svm", "qemu-kvm", why="Bochs has no way to read the screen from outside")
+def test_screen(machine):
+    """Keel's lines are on the VGA text screen too."""
+    keel = machine.keel()
+    keel.event("vm", state="running")
+    assert any("event=boot" in line for line in keel.machine.screen())

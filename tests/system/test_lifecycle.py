@@ -1,0 +1,214 @@
+"""The lives of VMs: started, paused, reset, stopped, made again; policies; what the others notice of it (DESIGN 6)."""
+import re
+
+import pytest
+from keel import vm_output
+from monitor import Monitor, conf, modules
+
+FOREVER = "beat=100 for=100000000"
+
+
+@pytest.fixture
+def vms(machine, tmp_path):
+    """Starts a machine with these VMs."""
+    def start(on_idle="monitor", cores=1, options="", **described):
+        keel = machine.keel(modules(tmp_path / "keel.conf", conf(on_idle, **described)), options, memory=256,
+                            cores=cores)
+        keel.event("audit", 120)
+        return Monitor(keel)
+    return start
+
+
+def beats(monitor, name):
+    """The numbers of a VM's heartbeats up to now, which must be without a gap since its start."""
+    text = "\n".join(vm_output(monitor.machine.output(), name)).split("first-instruction")[-1]
+    numbers = [int(number) for number in re.findall(r"^beat n=(\d+) ", text, re.M)]
+    # A line in which others came in between is shown twice: what there was of it, then the whole.
+    numbers = [number for at, number in enumerate(numbers) if numbers[at - 1:at] != [number]]
+    assert numbers == list(range(1, len(numbers) + 1))
+    return len(numbers)
+
+
+def wait_beats(monitor, name, count):
+    """Waits for so many more."""
+    begin = beats(monitor, name)
+    while beats(monitor, name) < begin + count:
+        monitor.machine.expect(r"%s\| beat [^\n]*\n" % name, 30)
+
+
+def test_rounds(vms, kind):
+    """Start and stop a thousand times: pool and guest memory are where they were."""
+    rounds = 1000 if kind.vendor == "svm" else 25
+    monitor = vms(a={"cmdline": "fault=hang", "memory": "10M", "autostart": "no"})
+    monitor.event("idle")
+    monitor.machine.expect("keel> ")
+    before = monitor.memory()
+    for _ in range(rounds):
+        monitor.machine.send("vm start a\rvm stop a\r")
+        monitor.keel.event("vm", name="a", state="stopped", reason="operator", status="0")
+    assert monitor.memory() == before
+    assert monitor.table("vm list")[0] == {"vm": "a", "state": "stopped", "vcpus": "1", "memory_mib": "10", "pool_kib": "0"}
+
+
+def test_started_again(vms):
+    """A VM that ended by itself runs again from its modules, as often as one likes."""
+    monitor = vms(a="exits=cpuid")
+    for number in range(3):
+        monitor.vm("a", "stopped", reason="poweroff", status="0")
+        assert monitor.machine.output().count("first-instruction") == number + 1
+        if number == 0:
+            monitor.machine.expect("keel> ")
+        monitor.machine.send("vm start a\r")
+        monitor.vm("a", "running")
+
+
+def test_others_go_on(vms):
+    """One VM is paused, resumed, reset, killed and started; the other one doesn't miss a beat, and the first no time."""
+    monitor = vms(a=FOREVER, b=FOREVER, cores=2)
+    wait_beats(monitor, "b", 2)
+    wait_beats(monitor, "a", 2)
+    monitor.enter()
+    monitor.ask("vm pause a")
+    monitor.vm("a", "paused")
+    still = beats(monitor, "a")
+    wait_beats(monitor, "b", 4)
+    assert beats(monitor, "a") == still
+    monitor.ask("vm resume a")
+    monitor.vm("a", "running")
+    wait_beats(monitor, "a", 2)
+    monitor.ask("vm reset a")
+    monitor.vm("a", "restarting", reason="reset")
+    monitor.vm("a", "running")
+    wait_beats(monitor, "b", 2)
+    monitor.ask("vm kill a")
+    monitor.vm("a", "stopped", reason="killed", status="1")
+    wait_beats(monitor, "b", 2)
+    monitor.ask("vm start a")
+    monitor.vm("a", "running")
+    wait_beats(monitor, "b", 2)
+    wait_beats(monitor, "a", 2)
+    assert monitor.table("audit")[-1]["result"] == "ok"
+    assert "vm=b" not in "".join(re.findall(r"event=(?:crash|exit-stats)[^\n]*", monitor.machine.output()))
+
+
+def test_pause_is_no_time(vms):
+    """A paused VM's clock stands still: no beat is late when it goes on."""
+    monitor = vms(a=FOREVER, b=FOREVER)
+    wait_beats(monitor, "a", 1)
+    monitor.enter()
+    monitor.ask("vm pause a")
+    monitor.vm("a", "paused")
+    wait_beats(monitor, "b", 10)
+    monitor.ask("vm resume a")
+    wait_beats(monitor, "a", 2)
+    late = [int(us) for us in re.findall(r"a\| beat n=\d+ late_us=(\d+)", monitor.machine.output())]
+    assert max(late) < 900000
+
+
+def test_stop_paused(vms):
+    """A paused VM can be reset and stopped."""
+    monitor = vms(a=FOREVER)
+    monitor.enter()
+    for order, state in (("reset", "running"), ("stop", "stopped")):
+        monitor.ask("vm pause a")
+        monitor.vm("a", "paused")
+        monitor.ask("vm %s a" % order)
+        monitor.vm("a", state)
+    monitor.event("idle", status="0")
+
+
+def test_crash_policies(vms):
+    """on_crash: stop and hold end a VM, hold keeps it to look at; restart goes on, with a second between two starts."""
+    monitor = vms(s={"cmdline": "fault=triple", "on_crash": "stop"},
+                  h={"cmdline": "fault=triple", "on_crash": "hold"},
+                  r={"cmdline": "fault=triple", "on_crash": "restart"}, b=FOREVER)
+    ends = {}
+    while len(ends) < 3:
+        event = monitor.event("vm", name=["s", "h", "r"], state=["crashed", "restarting"], reason="crash", status="1")
+        ends.setdefault(event["name"], event["state"])
+    assert ends == {"s": "crashed", "h": "crashed", "r": "restarting"}
+    monitor.vm("r", "running")
+    monitor.vm("r", "restarting")
+    monitor.vm("r", "running")
+    starts = [event["seconds"] for event in monitor.keel.events("vm", name="r", state="running")]
+    assert all(later - earlier >= 0.99 for earlier, later in zip(starts, starts[1:]))
+    monitor.enter()
+    rows = {row["vm"]: row for row in monitor.table("vm list")}
+    assert rows["h"]["state"] == "crashed" and rows["h"]["pool_kib"] != "0"
+    assert rows["s"]["state"] == "crashed" and rows["s"]["pool_kib"] == "0"
+    assert "rip" in monitor.look("regs h")[0]
+    monitor.ask("vm stop h")
+    monitor.vm("h", "stopped")
+    assert {row["vm"]: row for row in monitor.table("vm list")}["h"]["pool_kib"] == "0"
+    monitor.ask("vm stop r")
+    monitor.vm("r", "stopped")
+    wait_beats(monitor, "b", 3)
+
+
+def test_reboot_policies(vms):
+    monitor = vms(s={"cmdline": "fault=reset", "on_reboot": "stop"}, r={"cmdline": "fault=reset"})
+    ends = {}
+    while len(ends) < 2:
+        event = monitor.event("vm", name=["s", "r"], state=["stopped", "restarting"], reason="reboot", status="0")
+        ends.setdefault(event["name"], event["state"])
+    assert ends == {"s": "stopped", "r": "restarting"}
+    monitor.vm("r", "running")
+
+
+def test_autostart(vms):
+    """A VM without autostart is planned, and waits for its start."""
+    monitor = vms(a=FOREVER, off={"cmdline": "exits=cpuid", "autostart": "no"})
+    assert monitor.event("plan", vm="off")
+    wait_beats(monitor, "a", 1)
+    assert not monitor.keel.events("vm", name="off")
+    monitor.enter()
+    assert monitor.state("off") == "created"
+    monitor.ask("vm start off")
+    monitor.vm("off", "stopped", reason="poweroff")
+
+
+@pytest.mark.parametrize("cmdline, outcome", [("exits=cpuid", "clean"), ("fault=triple", "failed")])
+def test_idle_power_off(vms, cmdline, outcome):
+    assert vms("poweroff", a=cmdline).keel.finish(120) == outcome
+
+
+def test_idle_monitor(vms):
+    monitor = vms("monitor", a="exits=cpuid")
+    monitor.event("idle", status="0")
+    monitor.machine.expect("keel> ")
+    assert monitor.state("a") == "stopped"
+
+
+def test_idle_halt(vms):
+    """The machine stays on, and its monitor can be called."""
+    monitor = vms("halt", a="exits=cpuid")
+    monitor.event("idle", status="0")
+    monitor.enter()
+    assert monitor.state("a") == "stopped"
+
+
+def test_idle_reboot(vms):
+    vms("reboot", a="exits=cpuid").keel.event("poweroff", reason="reboot")
+
+
+def test_debug_exit(vms):
+    """The test exit port stops a VM with a status, if the VM has it."""
+    monitor = vms("poweroff", a={"cmdline": "fault=exit", "debug_exit": "yes"}, b="fault=exit")
+    monitor.vm("a", "stopped", reason="exit", status="7")
+    monitor.vm("b", "stopped", reason="poweroff")
+    assert any("fault.survived" in line for line in vm_output(monitor.machine.output(), "b"))
+    assert monitor.keel.finish() == "failed"
+
+
+def test_flood(vms):
+    """A VM that writes without a pause costs the other one neither lines nor time; each line is one VM's."""
+    monitor = vms(a="exits", b=FOREVER, c="exits", cores=2)
+    monitor.vm("a", "stopped", 120)
+    monitor.vm("c", "stopped", 120)
+    wait_beats(monitor, "b", 2)
+    text = monitor.machine.output().replace("\r", "")
+    lines = text[text.index("event=audit"):].split("\n")[1:-1]
+    assert [line for line in lines if not re.match(r"keel\[|[abc]\| ", line)] == []
+    for name in "ac":
+        passed = int(re.search(r"payload: (\d+) passed", "\n".join(vm_output(text, name))).group(1))
+        assert sum(line.startswith("ok ") for line in vm_output(text, name)) == passed

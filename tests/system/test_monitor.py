@@ -1,0 +1,147 @@
+"""The monitor: what it lists and shows, how it is typed at, and that a program can read it."""
+import re
+
+import pytest
+from monitor import Monitor, PAYLOAD, conf, modules, pairs
+
+VMS = dict(spinner="fault=spin", idler="fault=hang",
+           off={"cmdline": "fault=spin", "autostart": "no", "weight": "512", "cap": "50", "watchdog": "60"})
+
+
+@pytest.fixture(scope="module")
+def monitor(module_machine, tmp_path_factory):
+    path = tmp_path_factory.mktemp("conf") / "keel.conf"
+    keel = module_machine.keel(modules(path, conf("monitor", **VMS)), memory=256)
+    keel.event("vm", 120, name="idler", state="running")
+    keel.machine.expect(r"idler\| fault hang")
+    return Monitor(keel).enter()
+
+
+def test_list(monitor):
+    rows = {row["vm"]: row for row in monitor.table("vm list")}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "spinner": "running", "idler": "running", "off": "created"}
+    assert rows["spinner"]["vcpus"] == "1" and rows["spinner"]["memory_mib"] == "16"
+    assert int(rows["spinner"]["pool_kib"]) > 0 and rows["off"]["pool_kib"] == "0"
+
+
+def test_info(monitor):
+    row = pairs(" ".join(monitor.ask("vm info off")))
+    assert (row["weight"], row["cap"], row["watchdog"], row["autostart"]) == ("512", "50", "60", "no")
+    assert row["cmdline"] == "fault=spin"
+
+
+def test_help(monitor):
+    """Every command that help lists, typed with too many words, answers with its usage."""
+    lines = [line for line in monitor.ask("help") if not line.startswith(("an empty line", "Tab "))]
+    names = {re.match(r"(?:vm )?[a-z]+", line).group() for line in lines}
+    assert names >= {"help", "vm list", "vm info", "vm start", "vm stop", "vm pause", "vm resume", "vm reset", "vm kill",
+                     "console", "stats", "top", "regs", "mem", "walk", "trace", "cpus", "memory", "cap", "audit", "log",
+                     "poweroff", "reboot"}
+    for name in names:
+        assert monitor.ask(name + " 1 2 3 4 5")[0].startswith("usage: " + name), name
+
+
+def test_bad_input(monitor):
+    assert monitor.ask("frobnicate") == ["there is no command frobnicate; try help"]
+    assert monitor.ask("vm start nobody") == ["there is no VM named nobody"]
+    assert monitor.ask("mem spinner here") == ["usage: mem NAME GPA [LENGTH]"]
+    assert monitor.ask("mem spinner 0 5000") == ["usage: mem NAME GPA [LENGTH]"]
+    assert monitor.ask("walk spinner") == ["usage: walk NAME GVA [VCPU]"]
+    assert monitor.ask("log loud")[0].startswith("usage: log ")
+    assert "usage: vm start NAME" in monitor.ask("vm")
+    assert pairs(monitor.ask("vm resume spinner")[0])["error"] == "not-in-this-state"
+    assert pairs(monitor.ask("regs off")[0])["error"] == "not-there"
+
+
+def test_editing(monitor):
+    """Keys of a plain terminal: cursor, deletion, history, completion."""
+    assert monitor.ask("mem\x7f\x7f\x7fxpus\x1b[D\x1b[D\x1b[D\x08c\x05") == monitor.ask("cpus")
+    assert monitor.ask("rubbish\x15cpus\x01\x04c")[0].startswith("cpu=0")
+    monitor.ask("cpus")
+    assert monitor.ask("\x1b[A\x1b[A")[0].startswith("cpu=0")       # past the mark of the last answer
+    assert "usage: vm start NAME" in monitor.ask("vm st\t")
+    assert pairs(monitor.ask("vm inf\tspi\t")[0])["vm"] == "spinner"
+    assert monitor.ask("thrown away\x03cpus")[0].startswith("cpu=0")
+
+
+def test_look_at_running(monitor):
+    """Registers, memory and tables of a VM that runs; it goes on afterwards."""
+    regs = monitor.look("regs spinner")
+    assert len(regs) == 16 and regs[0]["state"] == "running" and regs[-1]["seg"] == "idtr"
+    rip = regs[0]["rip"]
+    with open(PAYLOAD, "rb") as file:
+        image = file.read()[0x400:]
+    rows = monitor.look("mem spinner 1M 40")
+    assert [row["gpa"] for row in rows] == ["0x100000", "0x100010", "0x100020"]
+    assert bytes.fromhex("".join(row["bytes"] for row in rows)) == image[:40]
+    assert monitor.look("walk spinner " + rip) == [
+        {"vm": "spinner", "vcpu": "0", "gva": rip, "gpa": rip, "page": "0x200000"}]
+    assert monitor.look("walk spinner 0x8000000000000000")[0]["error"] == "not-canonical"
+    assert monitor.look("walk spinner 0 1")[0]["error"] == "no-such-vcpu"
+    assert monitor.look("mem spinner 0xc0000000") == [{"vm": "spinner", "gpa": "0xc0000000", "error": "no-memory"}]
+    assert len(monitor.look("trace spinner")) == 64
+    assert monitor.state("spinner") == "running"
+
+
+def test_top(monitor):
+    """The spinner gets what there is, the idler nothing."""
+    monitor.ask("top")
+    for _ in range(20):
+        monitor.ask("cpus")
+    shares = {row["vm"]: float(row["cpu_percent"]) for row in monitor.table("top") if "vm" in row}
+    assert shares["spinner"] > 50 and shares["idler"] < 5
+
+
+def test_look_at_paused(monitor):
+    monitor.ask("vm pause spinner")
+    monitor.vm("spinner", "paused")
+    assert monitor.look("regs spinner") == monitor.look("regs spinner")
+    before = monitor.table("stats spinner")[0]["run_us"]
+    assert monitor.table("stats spinner")[0]["run_us"] == before
+    monitor.ask("vm resume spinner")
+    monitor.vm("spinner", "running")
+
+
+def test_stats(monitor):
+    """The exits by kind and the others make up the whole, for a VM that does nothing any more."""
+    row = {key: int(value) for key, value in monitor.table("stats idler")[0].items() if key != "vm"}
+    kinds = [key for key in row if key not in ("vcpu", "run_us", "interrupts", "exits")]
+    assert len(kinds) > 10 and row["hlt"] >= 1 and row["port"] > 50 and row["run_us"] > 0
+    assert sum(row[kind] for kind in kinds) == row["exits"]
+    console = monitor.table("stats idler")[1]
+    assert int(console["console_bytes"]) > 20 and console["console_dropped"] == "0"
+    assert {row["vm"] for row in monitor.table("stats")} == {"spinner", "idler", "off"}
+
+
+def test_machine(monitor):
+    memory = monitor.memory()
+    assert 0 < int(memory["guest_free_mib"]) < int(memory["guest_mib"])
+    assert 0 < int(memory["pool_free_kib"]) < int(memory["pool_kib"])
+    assert monitor.table("cpus")[0]["cpu"] == "0"
+    assert monitor.table("audit")[-1] == {"result": "ok", "faults": "0", "vms": "2"}
+    assert all(re.fullmatch(r"\w+=[01]", line) for line in monitor.ask("cap"))
+    assert any("event=boot" in line for line in monitor.ask("log"))
+    assert monitor.ask("log warn") == ["log=warn"] and monitor.ask("log info") == ["log=info"]
+
+
+def test_console(monitor):
+    """Ctrl-] comes back from a VM's console; an empty line goes there, too."""
+    monitor.machine.send("console idler\r")
+    monitor.enter()
+    monitor.machine.send("\r")
+    monitor.enter()
+    assert monitor.state("idler") == "running"
+
+
+def test_power_off(monitor):
+    monitor.machine.send("poweroff\r")
+    assert monitor.keel.finish() == "clean"
+
+
+def test_reboot(machine, tmp_path):
+    keel = machine.keel(modules(tmp_path / "keel.conf", conf(a="fault=spin")), memory=256)
+    keel.event("vm", 120, state="running")
+    Monitor(keel).enter()
+    keel.machine.send("reboot\r")
+    keel.event("poweroff", reason="reboot")

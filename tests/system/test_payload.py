@@ -1,0 +1,53 @@
+"""Our own guest looks at one kind of exit after the other (guests/payload)."""
+import re
+
+import images
+import pytest
+from keel import vm_output
+
+GROUPS = ["cpuid", "msr", "x2apic", "ports", "string", "exceptions", "debug", "cr", "xsave", "cache", "instructions", "lapic",
+          "ioapic", "nmi", "hlt", "timer", "clocks"]
+
+# What the guest does to end itself: its VM's state, the reason, how the machine ends.
+FAULTS = {
+    "triple": ("crashed", None, "failed"),
+}
+
+
+@pytest.fixture(scope="module")
+def exits(module_machine):
+    """All tests in one run, on a machine whose clock a busy host cannot disturb."""
+    keel = module_machine.keel(images.payload_modules(), counted=True)
+    keel.machine.expect(r"payload: \d+ passed, \d+ failed", 120)
+    return keel
+
+
+def lines(keel):
+    return vm_output(keel.machine.output(), "vm0")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_group(exits, group):
+    named = [line for line in lines(exits) if re.match(r"(ok|not ok|skip) %s[.:\s_-]" % group, line)]
+    assert [line for line in named if line.startswith("not ok")] == []
+    assert [line for line in named if line.startswith("ok")], "no test of %s was seen" % group
+
+
+def test_every_line(exits):
+    """No failure hides in a group that is not listed here."""
+    assert [line for line in lines(exits) if line.startswith("not ok")] == []
+
+
+def test_end(exits):
+    assert exits.finish() == "clean"
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_fault(machine, fault):
+    state, reason, outcome = FAULTS[fault]
+    keel = machine.keel(images.payload_modules("fault=" + fault))
+    vm = keel.event("vm", 60, state=state)
+    assert reason is None or vm["reason"] == reason
+    if state == "crashed":
+        assert len(keel.events("crash")) == 1 and len(keel.events("crash-end")) == 1
+    assert keel.finish() == outcome

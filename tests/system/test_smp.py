@@ -1,0 +1,103 @@
+"""VMs of several CPUs: our own guest sends interrupts in all ways, the stock kernel brings its CPUs up, down and to work."""
+import re
+
+import pytest
+import vms
+from keel import vm_output
+from vms import linux, vm
+
+# What a kernel says when a CPU, its clock or its timers are not what they should be.
+COMPLAINTS = re.compile(r"stall|soft lockup|hard LOCKUP|rcu: INFO|Marking clocksource|clocksource.*(unstable|skew)|"
+                        r"TSC.*(unstable|warp)|BUG:|WARNING:|Call Trace|hung task|NOHZ.*local_softirq|"
+                        r"failed to (come|report) alive|do_IRQ.*No irq handler|CPU\d+: .*not responding")
+
+# Pipes and processes on all CPUs, with nothing but the shell: many short ones, and long ones that hand data on.
+LOAD = ("for i in 1 2 3 4 5 6 7 8; do (n=0; while [ $n -lt %d ]; do echo $n | cat | wc -c >/dev/null; n=$((n+1)); done) & done; "
+        "for i in 1 2; do dd if=/dev/zero bs=4k count=%d 2>/dev/null | gzip -1 | md5sum >/dev/null & done; wait; echo done")
+
+
+def smp_payload(machine, directory, vcpus, timeout=120, **options):
+    keel = vms.boot(machine, directory, [vm("smp", cmdline="smp=%d" % vcpus, vcpus=vcpus, memory="32M")], **options)
+    outcome = keel.finish(timeout)
+    assert vms.failures(keel, "smp") == []
+    assert outcome == "clean"
+    return keel
+
+
+@pytest.mark.parametrize("vcpus,cores", [(1, 1), (2, 2), (4, 2), (4, 4)])
+def test_interrupts_between_cpus(machine, tmp_path, vcpus, cores):
+    """Each delivery and destination mode, in xAPIC and x2APIC mode, on as many cores and on fewer."""
+    keel = smp_payload(machine, tmp_path, vcpus, cores=cores)
+    named = "\n".join(vms.output(keel, "smp"))
+    for wanted in ("smp.started", "smp.xapic.flat-wrong", "smp.xapic.cluster-wrong", "smp.tsc-disagrees", "smp.atomics",
+                   "smp.x2apic.logical-wrong", "smp.x2apic.lowest-idle", "smp.started-again"):
+        assert "ok " + wanted in named, wanted
+
+
+def test_four_cpus_on_one_core(machine, tmp_path):
+    """Overcommitted, on a counted clock: nothing depends on two CPUs running at once."""
+    smp_payload(machine, tmp_path, 4, counted=True)
+
+
+@pytest.mark.only("qemu-svm", why="Bochs needs minutes for it, and the vendors' part is the same for few CPUs")
+def test_32_cpus(machine, tmp_path):
+    smp_payload(machine, tmp_path, 32, cores=4)
+
+
+def cpus_online(keel):
+    return keel.shell("cat /sys/devices/system/cpu/online")
+
+
+def has_steady_tsc(keel):
+    """Without it, a kernel with several CPUs on AMD trusts no TSC: it says so, bare too, and takes the PM timer."""
+    return "invtsc" in keel.events("cap")[0]["list"].split(",")
+
+
+def complaints(keel, name="vm"):
+    known = ["RETBleed: WARNING"]           # of the CPU model, bare too: known.txt
+    if not has_steady_tsc(keel):
+        known.append("Marking TSC unstable due to TSCs unsynchronized")
+    return [line for line in vm_output(keel.machine.output(), name) if COMPLAINTS.search(line) and
+            not any(text in line for text in known)]
+
+
+def boot_linux(machine, directory, vcpus, cores, **keys):
+    section = linux("vm", vcpus=vcpus, cmdline="console=ttyS0", **keys)
+    keel = vms.boot(machine, directory, [section], cores=cores)
+    keel.linux_up(180)
+    return keel
+
+
+@pytest.mark.parametrize("vcpus,cores", [(2, 2), (4, 2)])
+def test_linux(kind, machine, tmp_path, vcpus, cores):
+    """All CPUs come up, go off and on again, and work; the kernel has nothing to complain of."""
+    if kind.name.startswith("bochs") and vcpus > 2:
+        pytest.skip("Bochs is slow: two CPUs there, four and more on QEMU")
+    keel = boot_linux(machine, tmp_path, vcpus, cores)
+    assert cpus_online(keel) == "0-%d" % (vcpus - 1)
+    last = vcpus - 1
+    for _ in range(2):
+        keel.shell("echo 0 >/sys/devices/system/cpu/cpu%d/online" % last)
+        assert cpus_online(keel) == ("0-%d" % (last - 1) if last > 1 else "0")
+        keel.shell("echo 1 >/sys/devices/system/cpu/cpu%d/online" % last)
+        assert cpus_online(keel) == "0-%d" % last
+    scale = 1 if kind.name.startswith("bochs") else 10
+    assert keel.shell(LOAD % (3 * scale, 200 * scale), 120) == "done"
+    source = keel.shell("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
+    assert source == ("tsc" if has_steady_tsc(keel) else "acpi_pm")
+    ticks = [int(n) for n in keel.shell("grep LOC: /proc/interrupts").split()[1:vcpus + 1]]
+    assert all(ticks), ticks
+    assert complaints(keel) == []
+    assert keel.power_off() == "clean"
+
+
+@pytest.mark.only("qemu-svm", why="Bochs is too slow for so many CPUs")
+@pytest.mark.parametrize("vcpus", [8, 16])
+def test_linux_with_many_cpus(machine, tmp_path, vcpus):
+    keel = boot_linux(machine, tmp_path, vcpus, 2, memory="256M")
+    assert cpus_online(keel) == "0-%d" % (vcpus - 1)
+    keel.shell("echo 0 >/sys/devices/system/cpu/cpu5/online; echo 1 >/sys/devices/system/cpu/cpu5/online")
+    assert cpus_online(keel) == "0-%d" % (vcpus - 1)
+    assert keel.shell(LOAD % (10, 200), 120) == "done"
+    assert complaints(keel) == []
+    assert keel.power_off() == "clean"

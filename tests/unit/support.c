@@ -1,0 +1,29 @@
+#include "tests/unit/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+jmp_buf support_panic_jump;
+int support_panic_expected;
+char support_panic_message[256];
+
+void panic(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(support_panic_message, sizeof(support_panic_message), fmt, ap);
+    va_end(ap);
+    if (support_panic_expected)
+        longjmp(support_panic_jump, 1);
+    fprintf(stderr, "panic: %s\n", support_panic_message);
+    abort();
+}
+
+uint64_t support_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}

@@ -1,0 +1,166 @@
+#include "core/bus.h"
+
+#include "core/lib/error.h"
+#include "tests/unit/support.h"
+
+struct probe {
+    uint64_t addr, value;
+    uint32_t size;
+    int calls;
+    enum bus_result result;
+};
+
+static struct bus bus;
+
+static enum bus_result probe_handler(void *dev, struct bus_access *access)
+{
+    struct probe *probe = dev;
+
+    probe->calls++;
+    probe->addr = access->addr;
+    probe->size = access->size;
+    if (access->write)
+        probe->value = access->value;
+    else
+        access->value = probe->value;
+    return probe->result;
+}
+
+static int claim(struct probe *probe, uint64_t base, uint64_t len)
+{
+    *probe = (struct probe){0};
+    return bus_claim(&bus, base, len, probe_handler, probe, "probe");
+}
+
+static enum bus_result access_at(uint64_t addr, uint32_t size, bool write, uint64_t *value)
+{
+    struct bus_access access = {.addr = addr, .size = size, .write = write, .value = *value};
+    enum bus_result result = bus_dispatch(&bus, &access);
+
+    assert_int_equal(access.addr, addr);
+    *value = access.value;
+    return result;
+}
+
+static void test_claims(void **state)
+{
+    struct probe p;
+
+    (void)state;
+    bus_init(&bus, "port");
+    assert_int_equal(claim(&p, 0x60, 1), 0);
+    assert_int_equal(claim(&p, 0x64, 1), 0);
+    assert_int_equal(claim(&p, 0x61, 3), 0);
+    assert_int_equal(claim(&p, 0x63, 1), ERR_BUSY);
+    assert_int_equal(claim(&p, 0x5f, 2), ERR_BUSY);
+    assert_int_equal(claim(&p, 0x50, 0x1000), ERR_BUSY);
+    assert_int_equal(claim(&p, 0x65, 0), ERR_RANGE);
+    assert_int_equal(claim(&p, UINT64_MAX, 2), ERR_RANGE);
+    assert_int_equal(claim(&p, UINT64_MAX, 1), 0);
+    assert_int_equal(bus_release(&bus, 0x62), ERR_NOTFOUND);
+    assert_int_equal(bus_release(&bus, 0x5f), ERR_NOTFOUND);
+    assert_int_equal(bus_release(&bus, 0x61), 0);
+    assert_int_equal(bus_release(&bus, 0x61), ERR_NOTFOUND);
+    assert_int_equal(claim(&p, 0x62, 2), 0);
+}
+
+static void test_full(void **state)
+{
+    struct probe p;
+
+    (void)state;
+    bus_init(&bus, "port");
+    for (uint32_t i = BUS_MAX_RANGES; i > 0; i--)
+        assert_int_equal(claim(&p, i * 16, 8), 0);
+    assert_int_equal(claim(&p, 8, 1), ERR_NOMEM);
+    for (uint32_t i = 1; i < BUS_MAX_RANGES; i++)
+        assert_true(bus.ranges[i - 1].base < bus.ranges[i].base);
+}
+
+static void test_dispatch(void **state)
+{
+    struct probe low, high;
+    uint64_t value = 0x1122334455667788;
+
+    (void)state;
+    bus_init(&bus, "port");
+    claim(&low, 0x3f8, 8);
+    claim(&high, 0x400, 8);
+    assert_int_equal(access_at(0x3fa, 2, true, &value), BUS_OK);
+    assert_int_equal(low.addr, 2);
+    assert_int_equal(low.size, 2);
+    assert_int_equal(access_at(0x3fa, 2, false, &value), BUS_OK);
+    assert_int_equal(value, 0x7788);
+    high.value = UINT64_MAX;
+    assert_int_equal(access_at(0x400, 8, false, &value), BUS_OK);
+    assert_true(value == UINT64_MAX);
+    assert_int_equal(access_at(0x407, 1, false, &value), BUS_OK);
+    assert_int_equal(value, 0xff);
+    assert_int_equal(high.addr, 7);
+}
+
+static void test_unclaimed(void **state)
+{
+    struct probe p;
+    uint64_t value = 5;
+
+    (void)state;
+    bus_init(&bus, "port");
+    assert_int_equal(access_at(0, 4, false, &value), BUS_UNCLAIMED);
+    assert_true(value == 0xffffffff);
+    claim(&p, 0x100, 4);
+    assert_int_equal(access_at(0x102, 4, false, &value), BUS_UNCLAIMED);
+    assert_int_equal(access_at(0xff, 2, true, &value), BUS_UNCLAIMED);
+    assert_int_equal(access_at(0x104, 1, false, &value), BUS_UNCLAIMED);
+    assert_int_equal(value, 0xff);
+    assert_int_equal(access_at(UINT64_MAX, 8, false, &value), BUS_UNCLAIMED);
+    assert_true(value == UINT64_MAX);
+    assert_int_equal(p.calls, 0);
+    p.result = BUS_UNCLAIMED;
+    assert_int_equal(access_at(0x100, 2, false, &value), BUS_UNCLAIMED);
+    assert_int_equal(value, 0xffff);
+    p.result = BUS_FAULT;
+    assert_int_equal(access_at(0x100, 2, false, &value), BUS_FAULT);
+}
+
+/* The hint at a range that was given back must not lead there. */
+static void test_release_forgets(void **state)
+{
+    struct probe p, q;
+    uint64_t value = 0;
+
+    (void)state;
+    bus_init(&bus, "port");
+    claim(&p, 0x100, 4);
+    claim(&q, 0x200, 4);
+    assert_int_equal(access_at(0x200, 1, false, &value), BUS_OK);
+    assert_int_equal(bus_release(&bus, 0x200), 0);
+    assert_int_equal(access_at(0x200, 1, false, &value), BUS_UNCLAIMED);
+    assert_int_equal(access_at(0x100, 1, false, &value), BUS_OK);
+    assert_int_equal(bus_release(&bus, 0x100), 0);
+    assert_int_equal(access_at(0x100, 1, false, &value), BUS_UNCLAIMED);
+    assert_int_equal(access_at(0, 1, false, &value), BUS_UNCLAIMED);
+}
+
+static void test_log_once(void **state)
+{
+    (void)state;
+    bus_init(&bus, "port");
+    assert_true(bus_log_once(&bus, 0));
+    assert_false(bus_log_once(&bus, 0));
+    for (uint32_t i = 1; i < ARRAY_SIZE(bus.logged); i++)
+        assert_true(bus_log_once(&bus, i));
+    assert_false(bus_log_once(&bus, 1000));
+    assert_false(bus_log_once(&bus, 3));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_claims),   cmocka_unit_test(test_full),
+        cmocka_unit_test(test_dispatch), cmocka_unit_test(test_unclaimed),
+        cmocka_unit_test(test_log_once), cmocka_unit_test(test_release_forgets),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,236 @@
+/* The CPUID policy over made-up hosts. */
+#include <string.h>
+
+#include "tests/unit/support.h"
+
+#include "core/cpuid.h"
+#include "core/x86/caps.h"
+#include "core/x86/cr.h"
+#include "drivers/virt/vlapic.h"
+
+static uint32_t host_max, host_extended_max;
+static bool host_amd;
+
+/* A host that has everything: all feature bits set. */
+static void full_host(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+    memset(regs, 0, 16);
+    switch (leaf) {
+    case 0:
+        regs[0] = host_max;
+        memcpy(&regs[1], host_amd ? "Auth" : "Genu", 4);
+        break;
+    case 4:
+        regs[0] = subleaf < 3 ? 0xfc000121 : 0;
+        break;
+    case 0x80000000:
+        regs[0] = host_extended_max;
+        break;
+    case 0x80000008:
+        regs[0] = 0x3034; /* 52 physical, 48 linear */
+        break;
+    case 0xd:
+        if (subleaf < 2)
+            memset(regs, 0xff, 16);
+        else if (subleaf == 2)
+            regs[0] = 256, regs[1] = 576;
+        else if (subleaf == 5)
+            regs[0] = 64, regs[1] = 1088;
+        else if (subleaf == 6)
+            regs[0] = 512, regs[1] = 1152;
+        else if (subleaf == 7)
+            regs[0] = 1024, regs[1] = 1664;
+        break;
+    default:
+        memset(regs, 0xff, 16);
+    }
+}
+
+static struct cpuid_table build(uint32_t vcpus, uint64_t xcr0, uint64_t have)
+{
+    struct cpuid_policy policy = {
+        .host = full_host,
+        .vcpus = vcpus,
+        .tsc_hz = 3000000000,
+        .apic_hz = VLAPIC_HZ,
+        .xcr0 = xcr0,
+        .caps = have,
+    };
+    struct cpuid_table table;
+
+    cpuid_build(&table, &policy);
+    return table;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    host_max = 0x20;
+    host_extended_max = 0x80000021;
+    host_amd = false;
+    return 0;
+}
+
+static void host_only_features_are_hidden(void **state)
+{
+    struct cpuid_table t = build(1, 0xe7, ~0ull);
+
+    (void)state;
+    assert_false(cpuid_has(&t, 1, 2, 5));          /* VMX */
+    assert_false(cpuid_has(&t, 1, 2, 3));          /* MONITOR */
+    assert_false(cpuid_has(&t, 1, 2, 6));          /* SMX */
+    assert_false(cpuid_has(&t, 1, 2, 15));         /* PDCM */
+    assert_false(cpuid_has(&t, 0x80000001, 2, 2)); /* SVM */
+    assert_false(cpuid_has(&t, 7, 1, 2));          /* SGX */
+    assert_false(cpuid_has(&t, 7, 2, 16));         /* LA57 */
+    assert_null(cpuid_find(&t, 0xa, 0));           /* performance counters */
+}
+
+static void hypervisor_is_shown(void **state)
+{
+    struct cpuid_table t = build(1, 7, ~0ull);
+    const struct cpuid_entry *e = cpuid_find(&t, 0x40000000, 0);
+
+    (void)state;
+    assert_true(cpuid_has(&t, 1, 2, 31));
+    assert_non_null(e);
+    assert_int_equal(e->eax, 0x40000010);
+    assert_memory_equal(&e->ebx, "KVMK", 4);
+    assert_int_equal(cpuid_find(&t, 0x40000010, 0)->eax, 3000000);
+    e = cpuid_find(&t, CPUID_KEEL_BASE, 0);
+    assert_memory_equal(&e->ebx, "Keel", 4);
+}
+
+/* Linux computes crystal kHz * numerator in 32 bits, then divides. */
+static void clock_leaf_suits_linux(void **state)
+{
+    static const uint64_t rates[] = {100000000, 999999000, 1000000000, 2419200000, 3000000000, 5700000000};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
+        struct cpuid_policy policy = {
+            .host = full_host, .vcpus = 1, .tsc_hz = rates[i], .apic_hz = VLAPIC_HZ};
+        struct cpuid_table t;
+        const struct cpuid_entry *e;
+        uint64_t product, khz;
+
+        cpuid_build(&t, &policy);
+        e = cpuid_find(&t, 0x15, 0);
+        product = (uint64_t)(e->ecx / 1000) * e->ebx;
+        assert_true(product <= UINT32_MAX);
+        khz = product / e->eax;
+        assert_in_range(khz, rates[i] / 1000 - rates[i] / 300000000 - 1,
+                        rates[i] / 1000 + rates[i] / 300000000 + 1);
+    }
+}
+
+static void xstate_features_follow_xcr0(void **state)
+{
+    struct cpuid_table t = build(1, 0, ~0ull);
+
+    (void)state;
+    assert_false(cpuid_has(&t, 1, 2, 26));
+    assert_false(cpuid_has(&t, 1, 2, 28));
+    assert_null(cpuid_find(&t, 0xd, 0));
+    t = build(1, 7, ~0ull);
+    assert_true(cpuid_has(&t, 1, 2, 28));
+    assert_false(cpuid_has(&t, 7, 1, 16));
+    assert_int_equal(cpuid_find(&t, 0xd, 0)->ecx, 832);
+    t = build(1, 0xe7, ~0ull);
+    assert_true(cpuid_has(&t, 7, 1, 16));
+    assert_int_equal(cpuid_find(&t, 0xd, 0)->ecx, 2688);
+    assert_int_equal(cpuid_find(&t, 0xd, 7)->ebx, 1664);
+}
+
+static void disabled_capabilities_take_features_along(void **state)
+{
+    struct cpuid_table t = build(1, 7, 0);
+
+    (void)state;
+    assert_false(cpuid_has(&t, 0x80000001, 3, 27)); /* RDTSCP */
+    assert_false(cpuid_has(&t, 7, 1, 10));          /* INVPCID */
+    assert_false(cpuid_has(&t, 1, 2, 26));          /* XSAVE */
+}
+
+static void topology_counts_vcpus(void **state)
+{
+    struct cpuid_table t = build(5, 7, ~0ull);
+
+    (void)state;
+    assert_int_equal(cpuid_find(&t, 1, 0)->ebx >> 16 & 0xff, 5);
+    assert_true(cpuid_has(&t, 1, 3, 28));
+    assert_int_equal(cpuid_find(&t, 0xb, 1)->ebx, 5);
+    assert_int_equal(cpuid_find(&t, 0xb, 1)->eax, 3);
+    assert_int_equal(cpuid_find(&t, 4, 0)->eax >> 26, 4);
+    assert_null(cpuid_find(&t, 0xb, 2));
+}
+
+static void small_hosts_work(void **state)
+{
+    struct cpuid_table t;
+
+    (void)state;
+    host_max = 1;
+    host_extended_max = 0x80000001;
+    t = build(1, 0, 0);
+    assert_non_null(cpuid_find(&t, 1, 0));
+    assert_null(cpuid_find(&t, 4, 0));
+    assert_null(cpuid_find(&t, 0x80000008, 0));
+}
+
+static void amd_repeats_the_basic_bits(void **state)
+{
+    struct cpuid_table t;
+
+    (void)state;
+    host_amd = true;
+    t = build(1, 7, ~0ull);
+    assert_true(cpuid_has(&t, 0x80000001, 3, 0));
+    assert_true(cpuid_has(&t, 0x80000001, 3, 24));
+}
+
+static void hiding_takes_dependents_along(void **state)
+{
+    struct cpuid_table t = build(1, 0xe7, ~0ull);
+
+    (void)state;
+    assert_true(t.cr4_mask & CR4_OSXSAVE);
+    cpuid_hide(&t, cpuid_feature_find("xsave"));
+    assert_false(cpuid_has(&t, 1, 2, 26));
+    assert_false(cpuid_has(&t, 7, 1, 16)); /* AVX-512 */
+    assert_false(cpuid_has(&t, 7, 1, 31));
+    assert_false(t.cr4_mask & CR4_OSXSAVE);
+    assert_null(cpuid_feature_find("nonsense"));
+}
+
+/* Every name is there once, and every bit too: a row that stands twice would hide half. */
+static void table_has_no_duplicates(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < cpuid_feature_count; i++)
+        for (uint32_t j = i + 1; j < cpuid_feature_count; j++) {
+            const struct cpuid_feature *a = &cpuid_features[i], *b = &cpuid_features[j];
+
+            assert_string_not_equal(a->name, b->name);
+            assert_false(a->leaf == b->leaf && a->subleaf == b->subleaf && a->reg == b->reg &&
+                         a->bit == b->bit);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(host_only_features_are_hidden, setup),
+        cmocka_unit_test_setup(hypervisor_is_shown, setup),
+        cmocka_unit_test_setup(clock_leaf_suits_linux, setup),
+        cmocka_unit_test_setup(xstate_features_follow_xcr0, setup),
+        cmocka_unit_test_setup(disabled_capabilities_take_features_along, setup),
+        cmocka_unit_test_setup(topology_counts_vcpus, setup),
+        cmocka_unit_test_setup(small_hosts_work, setup),
+        cmocka_unit_test_setup(amd_repeats_the_basic_bits, setup),
+        cmocka_unit_test_setup(hiding_takes_dependents_along, setup),
+        cmocka_unit_test_setup(table_has_no_duplicates, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

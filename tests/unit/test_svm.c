@@ -1,0 +1,313 @@
+/* The AMD back end's checks, permission maps, registers, address space ids and instruction lengths. */
+#include "tests/unit/support.h"
+
+#include "core/fetch.h"
+#include "core/x86/msr.h"
+#include "svm/check.h"
+#include "svm/length.h"
+#include "tests/unit/svm_vcpu.h"
+
+static uint32_t fetches;
+
+size_t vcpu_fetch_code(struct vcpu *v, const struct vcpu_code *code, uint8_t *buf)
+{
+    static const uint8_t cpuid_66[] = {0x66, 0x0f, 0xa2, 0x90};
+
+    (void)v;
+    (void)code;
+    fetches++;
+    memcpy(buf, cpuid_66, sizeof cpuid_66);
+    return sizeof cpuid_66;
+}
+
+/* Limits and checks */
+
+static void limits_follow_cpuid(void **state)
+{
+    struct svm_limits l = limits_from_cpuid(&epyc);
+
+    (void)state;
+    assert_int_equal(l.phys, BIT(40));
+    assert_int_equal(l.cr3, MASK(40));
+    assert_true(l.cr4 & CR4_SMEP);
+    assert_true(l.cr4 & CR4_PCE);
+    assert_false(l.cr4 & (CR4_PKE | CR4_LA57 | CR4_CET | CR4_VMXE));
+    assert_int_equal(l.efer, EFER_SVME | EFER_SCE | EFER_NXE | EFER_FFXSR | EFER_LME | EFER_LMA);
+    assert_int_equal(limits_from_cpuid(&(struct svm_cpuid){0}).phys, BIT(36));
+}
+
+static void reset_state_passes_checks(void **state)
+{
+    (void)state;
+    assert_int_equal(check_vmcb(&vmcb, &svm_limits, NULL, NULL), 0);
+}
+
+static void long_mode(struct vmcb *v)
+{
+    v->efer = EFER_SVME | EFER_LME | EFER_LMA;
+    v->cr0 = CR0_PE | CR0_PG;
+    v->cr4 = CR4_PAE;
+    v->cs.attr = 0xb | VMCB_ATTR_L;
+}
+
+#define BREAK(name, statement)                                                                               \
+    static void break_##name(struct vmcb *v)                                                                 \
+    {                                                                                                        \
+        statement;                                                                                           \
+    }
+BREAK(svme, v->efer &= ~EFER_SVME)
+BREAK(nw, v->cr0 = CR0_NW)
+BREAK(cr0, v->cr0 |= BIT(40))
+BREAK(cr3, (long_mode(v), v->cr3 = BIT(41)))
+BREAK(cr4, v->cr4 = CR4_PKE)
+BREAK(dr6, v->dr6 |= BIT(32))
+BREAK(dr7, v->dr7 |= BIT(63))
+BREAK(efer, v->efer |= EFER_TCE)
+BREAK(pae, (long_mode(v), v->cr4 = 0))
+BREAK(pe, (long_mode(v), v->cr0 = CR0_PG))
+BREAK(cs, (long_mode(v), v->cs.attr |= VMCB_ATTR_DB))
+BREAK(vmrun, v->intercept4 &= ~INTERCEPT4_VMRUN)
+BREAK(iopm, v->iopm_base = BIT(40) - 2 * PAGE_SIZE)
+BREAK(msrpm, v->msrpm_base = BIT(40))
+BREAK(event, v->event_inj = EVENT_VALID | 1 << EVENT_TYPE_SHIFT)
+BREAK(nmi_exception, v->event_inj = EVENT_VALID | EVENT_EXCEPTION << EVENT_TYPE_SHIFT | 2)
+BREAK(asid, v->asid = 0)
+BREAK(n_cr3, v->n_cr3 = BIT(40))
+
+static void each_broken_rule_is_named(void **state)
+{
+    static const struct {
+        void (*harm)(struct vmcb *v);
+        const char *words;
+    } cases[] = {
+        {break_svme, "SVME"},        {break_nw, "NW"},
+        {break_cr0, "CR0 has"},      {break_cr3, "CR3"},
+        {break_cr4, "CR4 has"},      {break_dr6, "DR6"},
+        {break_dr7, "DR7"},          {break_efer, "EFER has"},
+        {break_pae, "PAE"},          {break_pe, "CR0.PE"},
+        {break_cs, "CS.L and CS.D"}, {break_vmrun, "VMRUN"},
+        {break_iopm, "I/O"},         {break_msrpm, "MSR"},
+        {break_event, "EVENTINJ"},   {break_nmi_exception, "EVENTINJ"},
+        {break_asid, "ASID"},        {break_n_cr3, "nCR3"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct vmcb broken = vmcb;
+
+        cases[i].harm(&broken);
+        assert_int_equal(check_vmcb(&broken, &svm_limits, NULL, NULL), 1);
+        if (!strstr(check_first(&broken, &svm_limits), cases[i].words))
+            fail_msg("case %zu: %s", i, check_first(&broken, &svm_limits));
+    }
+}
+
+/* Permission maps and intercepts */
+
+static void ports_all_exit(void **state)
+{
+    static uint8_t map[IOPM_BYTES];
+
+    (void)state;
+    iopm_build(map);
+    for (size_t i = 0; i < sizeof map; i++)
+        assert_int_equal(map[i], 0xff);
+}
+
+static void only_switched_msrs_pass(void **state)
+{
+    static const uint32_t bases[] = {0, 0xc0000000, 0xc0010000};
+    static uint8_t map[MSRPM_BYTES];
+    uint32_t passing = 0;
+
+    (void)state;
+    caps.bits = BIT(CAP_RDTSCP);
+    msrpm_build(map);
+    for (size_t b = 0; b < ARRAY_SIZE(bases); b++)
+        for (uint32_t msr = bases[b]; msr < bases[b] + 0x2000; msr++) {
+            bool own = svm_state_msr(&vmcb, msr) || msr == MSR_TSC_AUX;
+
+            assert_int_equal(msrpm_exits(map, msr, false), !own);
+            assert_int_equal(msrpm_exits(map, msr, true), !own);
+            passing += own;
+        }
+    assert_int_equal(passing, 12);
+    assert_true(msrpm_exits(map, 0x2000, false));
+    assert_true(msrpm_exits(map, 0x40000000, true));
+    caps.bits = 0;
+    msrpm_build(map);
+    assert_true(msrpm_exits(map, MSR_TSC_AUX, false));
+}
+
+static void optional_intercepts_follow_caps(void **state)
+{
+    (void)state;
+    assert_true(vmcb.intercept4 & INTERCEPT4_RDTSCP);
+    assert_true(vmcb.intercept_cr_write & BIT(4));
+    assert_false(vmcb.intercept3 & INTERCEPT3_PAUSE);
+    memset(&vmcb, 0, sizeof vmcb);
+    caps.bits = BIT(CAP_RDTSCP) | BIT(CAP_INVPCID) | BIT(CAP_PLE);
+    controls_init(&vmcb, &svm_maps, 0, true);
+    assert_false(vmcb.intercept4 & INTERCEPT4_RDTSCP);
+    assert_false(vmcb.intercept5 & INTERCEPT5_INVPCID);
+    assert_true(vmcb.intercept3 & INTERCEPT3_PAUSE);
+    assert_true(vmcb.pause_filter_count);
+    assert_false(vmcb.intercept_cr_write & BIT(4));
+    assert_false(vmcb.intercept_exceptions & BIT(EXC_PF));
+    assert_true(vmcb.intercept_exceptions & BIT(EXC_MC));
+}
+
+/* State */
+
+static void efer_hides_svme(void **state)
+{
+    (void)state;
+    assert_int_equal(svm_state_get(&vcpu, REG_EFER), 0);
+    svm_state_set(&vcpu, REG_EFER, EFER_LME | EFER_NXE | EFER_LMA | EFER_TCE);
+    assert_int_equal(svm_state_get(&vcpu, REG_EFER), EFER_LME | EFER_NXE);
+    svm_state_set(&vcpu, REG_CR4, CR4_PAE | CR4_PKE);
+    assert_int_equal(svm_state_get(&vcpu, REG_CR4), CR4_PAE);
+    svm_state_set(&vcpu, REG_CR0, CR0_PE | CR0_PG);
+    assert_int_equal(svm_state_get(&vcpu, REG_EFER), EFER_LME | EFER_NXE | EFER_LMA);
+    assert_int_equal(svm_state_get(&vcpu, REG_CR0), CR0_PE | CR0_PG | CR0_ET);
+    svm_state_set(&vcpu, REG_CR0, CR0_PE | CR0_NW | BIT(50));
+    assert_int_equal(svm_state_get(&vcpu, REG_CR0), CR0_PE | CR0_ET);
+    assert_int_equal(svm_state_get(&vcpu, REG_EFER), EFER_LME | EFER_NXE);
+    assert_int_equal(check_vmcb(&vmcb, &svm_limits, NULL, NULL), 0);
+}
+
+static void segments_round_trip(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SEG_COUNT; i++) {
+        struct vcpu_segment in = {
+            .base = 0x1000u * (unsigned)i, .limit = 0xfffff, .selector = (uint16_t)(8 * i), .attr = 0xc09b};
+        struct vcpu_segment out;
+
+        svm_state_set_seg(&vcpu, (enum vcpu_seg)i, &in);
+        svm_state_get_seg(&vcpu, (enum vcpu_seg)i, &out);
+        assert_memory_equal(&in, &out, sizeof in);
+    }
+    assert_int_equal(vmcb.tr.selector, 8 * SEG_TR);
+    assert_int_equal(vmcb.cs.attr, 0xc9b);
+}
+
+static void cpl_is_the_stack_segments(void **state)
+{
+    struct vcpu_segment ss = {.attr = 0xc093 | 3 << 5};
+
+    (void)state;
+    svm_state_set_seg(&vcpu, SEG_SS, &ss);
+    assert_int_equal(vmcb.cpl, 3);
+    vmcb.ss.attr &= (uint16_t) ~(3 << 5); /* as SYSRET leaves it */
+    svm_state_get_seg(&vcpu, SEG_SS, &ss);
+    assert_int_equal(SEG_ATTR_DPL(ss.attr), 3);
+}
+
+static void cs_is_never_both_long_and_32_bit(void **state)
+{
+    struct vcpu_segment cs = {.attr = 0x9b | SEG_ATTR_L | SEG_ATTR_DB};
+
+    (void)state;
+    svm_state_set_seg(&vcpu, SEG_CS, &cs);
+    assert_int_equal(vmcb.cs.attr & (VMCB_ATTR_L | VMCB_ATTR_DB), VMCB_ATTR_L);
+}
+
+static void writes_make_their_part_dirty(void **state)
+{
+    (void)state;
+    vmcb.clean = CLEAN_ALL;
+    svm_state_set(&vcpu, REG_CR3, 0x1000);
+    assert_int_equal(vmcb.clean, CLEAN_ALL & ~CLEAN_CRX);
+    assert_true(s.attention & ATTENTION_CHECK);
+    svm_state_set(&vcpu, REG_DR7, DR7_INIT);
+    assert_int_equal(vmcb.clean, CLEAN_ALL & ~(CLEAN_CRX | CLEAN_DRX));
+}
+
+/* Address space ids */
+
+static void asids_are_never_shared_within_a_generation(void **state)
+{
+    struct asid_pool pool;
+    struct asid a[3] = {{0}}, old;
+
+    (void)state;
+    asid_pool_init(&pool, 2);
+    assert_false(asid_valid(&pool, &a[0]));
+    assert_true(asid_take(&pool, &a[0]));
+    assert_false(asid_take(&pool, &a[1]));
+    assert_int_not_equal(a[0].id, a[1].id);
+    assert_true(asid_valid(&pool, &a[0]));
+    old = a[0];
+    assert_true(asid_take(&pool, &a[2])); /* used up: flush all */
+    assert_false(asid_valid(&pool, &old));
+    assert_false(asid_valid(&pool, &a[1]));
+    assert_true(asid_valid(&pool, &a[2]));
+    assert_int_not_equal(a[2].id, 0);
+}
+
+static void one_asid_flushes_each_time(void **state)
+{
+    struct asid_pool pool;
+    struct asid a = {0};
+
+    (void)state;
+    asid_pool_init(&pool, 1);
+    for (int i = 0; i < 5; i++) {
+        assert_true(asid_take(&pool, &a));
+        assert_int_equal(a.id, 1);
+    }
+}
+
+/* Lengths and names */
+
+static void lengths_are_decoded_once(void **state)
+{
+    (void)state;
+    vmcb.rip = 0x401000;
+    vmcb.exit_code = EXIT_CPUID;
+    assert_int_equal(svm_length(&s), 0);
+    assert_int_equal(svm_length_learn(&vcpu), 3);
+    assert_int_equal(svm_length(&s), 3);
+    assert_int_equal(fetches, 1);
+    vmcb.cr3 = 0x5000;
+    assert_int_equal(svm_length(&s), 0);
+    assert_int_equal(svm_length_learn(&vcpu), 3);
+    assert_int_equal(svm_length(&s), 3);
+}
+
+static void every_code_has_a_name(void **state)
+{
+    (void)state;
+    for (uint32_t code = 0; code < 0x500; code++)
+        assert_non_null(svm_exit_name(code));
+    assert_string_equal(svm_exit_name(EXIT_CPUID), "CPUID");
+    assert_string_equal(svm_exit_name(EXIT_EXCEPTION + EXC_DB), "#DB");
+    assert_string_equal(svm_exit_name(UINT32_MAX), "invalid VMCB");
+    assert_string_equal(svm_exit_name(0x3ff), "unknown");
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(limits_follow_cpuid),
+        TEST(reset_state_passes_checks),
+        TEST(each_broken_rule_is_named),
+        TEST(ports_all_exit),
+        TEST(only_switched_msrs_pass),
+        TEST(optional_intercepts_follow_caps),
+        TEST(efer_hides_svme),
+        TEST(segments_round_trip),
+        TEST(cpl_is_the_stack_segments),
+        TEST(cs_is_never_both_long_and_32_bit),
+        TEST(writes_make_their_part_dirty),
+        TEST(asids_are_never_shared_within_a_generation),
+        TEST(one_asid_flushes_each_time),
+        TEST(lengths_are_decoded_once),
+        TEST(every_code_has_a_name),
+    };
+
+    return cmocka_run_group_tests_name("svm", tests, NULL, NULL);
+}
