@@ -148,12 +148,13 @@ void vlapic_lvt_deliver(struct vlapic *l, enum vlapic_lvt entry)
         return;
     if (delivery == APIC_FIXED) {
         vlapic_post(l, (uint8_t)lvt, false);
-    } else {
+    } else if (delivery == APIC_SMI || delivery == APIC_NMI || delivery == APIC_INIT) {
         struct apic_message message = {
             .delivery = (uint8_t)delivery, .shorthand = APIC_TO_SELF, .level = true};
 
         l->config.send(l->config.ctx, &message);
     }
+    /* The other codes are reserved in an LVT entry (SDM 11.5.1): nothing is delivered. */
 }
 
 /* ExtINT is a level that vlapic_takes_pic is asked about; everything else is delivered at the rising edge. */

@@ -361,6 +361,27 @@ static void test_lint(void **state)
     assert_int_equal(vlapic_peek(&apic), 0x44); /* what is pending stays */
 }
 
+static void test_lvt_delivery_modes(void **state)
+{
+    (void)state;
+    for (uint32_t mode = 0; mode < 8; mode++) {
+        bool sent = mode == APIC_SMI || mode == APIC_NMI || mode == APIC_INIT;
+
+        messages = 0;
+        mmio_write(0x350, mode << 8 | 0x50); /* LVT LINT0 */
+        vlapic_set_lint(&apic, 0, true);
+        vlapic_set_lint(&apic, 0, false);
+        assert_int_equal(messages, sent);
+        if (sent)
+            assert_int_equal(message.delivery, mode);
+        assert_int_equal(vlapic_peek(&apic), 0x50); /* by the fixed mode alone, the first */
+    }
+    mmio_write(0x350, 1 << 8 | 3); /* a reserved mode's vector isn't looked at */
+    vlapic_set_lint(&apic, 0, true);
+    assert_int_equal(messages, 0);
+    assert_int_equal(vlapic_peek(&apic), 0x50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +399,7 @@ int main(void)
         cmocka_unit_test_setup(test_x2apic_ipis, start),
         cmocka_unit_test_setup(test_destinations, start),
         cmocka_unit_test_setup(test_lint, start),
+        cmocka_unit_test_setup(test_lvt_delivery_modes, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
