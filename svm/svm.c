@@ -12,30 +12,14 @@
 #include "mm/layout.h"
 #include "mm/pt.h"
 #include "svm/events.h"
+#include "svm/probe.h"
 #include "svm/vcpu.h"
 
-#define LEAF_EXTENDED     0x80000000u
-#define LEAF_EXTENDED1    0x80000001u
-#define EXTENDED1_ECX_SVM BIT(2)
-#define LEAF_SIZES        0x80000008u
-
-#define LEAF_SVM     0x8000000au
-#define SVM_EDX_NP   BIT(0)
-#define SVM_EDX_SVML BIT(2)
+#define LEAF_EXTENDED 0x80000000u
+#define LEAF_SVM      0x8000000au
 
 struct svm_limits svm_limits;
 struct control_maps svm_maps;
-
-/* A feature of CPUID that is a capability. */
-struct feature {
-    uint8_t bit;
-    uint8_t cap;
-};
-
-static const struct feature svm_features[] = {
-    {3, CAP_NRIPS},          {4, CAP_TSC_SCALING}, {5, CAP_VMCB_CLEAN}, {6, CAP_FLUSH_ASID},
-    {7, CAP_DECODE_ASSISTS}, {10, CAP_PLE},        {13, CAP_AVIC},      {16, CAP_VGIF},
-};
 
 /* A leaf, or zeros if the processor doesn't go that far. */
 static struct cpuid_regs leaf(uint32_t number, uint32_t subleaf)
@@ -45,66 +29,39 @@ static struct cpuid_regs leaf(uint32_t number, uint32_t subleaf)
     return number <= max ? cpuid(number, subleaf) : (struct cpuid_regs){0};
 }
 
-/* 15.4: the firmware may have switched SVM off, for good or until a key is given. */
-static const char *disabled_reason(uint32_t svm_edx)
+static struct svm_cpuid cpuid_read(void)
 {
-    uint64_t vm_cr = rdmsr(MSR_VM_CR);
+    struct cpuid_regs basic1 = leaf(1, 0), basic7 = leaf(7, 0), ext1 = leaf(0x80000001, 0),
+                      svm = leaf(LEAF_SVM, 0);
 
-    if (!(vm_cr & VM_CR_SVMDIS) || !(vm_cr & VM_CR_LOCK))
-        return NULL; /* not locked: cpu_on enables it */
-    if (svm_edx & SVM_EDX_SVML)
-        return "SVM is disabled by the firmware and locked with a key (VM_CR.SVMDIS, VM_CR.LOCK)";
-    return "SVM is disabled by the firmware (VM_CR.SVMDIS, VM_CR.LOCK)";
-}
-
-static const char *unfit_reason(void)
-{
-    uint32_t edx = leaf(LEAF_SVM, 0).edx;
-    const char *why;
-
-    if (!(leaf(LEAF_EXTENDED1, 0).ecx & EXTENDED1_ECX_SVM))
-        return "this CPU has no SVM (AMD-V)";
-    why = disabled_reason(edx);
-    if (why)
-        return why;
-    return edx & SVM_EDX_NP ? NULL : "this CPU's SVM has no nested paging";
-}
-
-static uint64_t probe_caps(void)
-{
-    struct cpuid_regs svm = leaf(LEAF_SVM, 0);
-    uint64_t bits = BIT(CAP_NEST2M);
-
-    for (size_t i = 0; i < ARRAY_SIZE(svm_features); i++)
-        if (svm.edx & BIT(svm_features[i].bit))
-            bits |= BIT(svm_features[i].cap);
-    /* Of the ids, 0 is the host's. */
-    if (svm.ebx > 2)
-        bits |= BIT(CAP_ASID);
-    if (leaf(LEAF_EXTENDED1, 0).edx & BIT(26))
-        bits |= BIT(CAP_NEST1G);
-    /* What a guest may use without any help of a control. */
-    if (leaf(LEAF_EXTENDED1, 0).edx & BIT(27))
-        bits |= BIT(CAP_RDTSCP);
-    if (leaf(7, 0).ebx & BIT(10))
-        bits |= BIT(CAP_INVPCID);
-    if (leaf(0xd, 1).eax & BIT(3))
-        bits |= BIT(CAP_XSAVES);
-    return bits;
+    return (struct svm_cpuid){
+        .basic1_ecx = basic1.ecx,
+        .basic1_edx = basic1.edx,
+        .basic7_ebx = basic7.ebx,
+        .basic7_ecx = basic7.ecx,
+        .basicd1_eax = leaf(0xd, 1).eax,
+        .ext1_ecx = ext1.ecx,
+        .ext1_edx = ext1.edx,
+        .ext8_eax = leaf(0x80000008, 0).eax,
+        .svm_ebx = svm.ebx,
+        .svm_edx = svm.edx,
+    };
 }
 
 static int svm_probe(struct caps *found, const char **why)
 {
-    *why = unfit_reason();
+    struct svm_cpuid id = cpuid_read();
+
+    *why = probe_unfit(&id, probe_has_svm(&id) ? rdmsr(MSR_VM_CR) : 0);
     if (*why)
         return ERR_NOTSUP;
-    found->bits = probe_caps();
+    found->bits = probe_caps(&id);
     return 0;
 }
 
 static int svm_init(void)
 {
-    struct cpuid_regs basic1 = leaf(1, 0), basic7 = leaf(7, 0), ext1 = leaf(LEAF_EXTENDED1, 0);
+    struct svm_cpuid id = cpuid_read();
     uint8_t *iopm = frame_alloc(frame_count(IOPM_BYTES), OWNER_HOST);
     uint8_t *msrpm = frame_alloc(frame_count(MSRPM_BYTES), OWNER_HOST);
 
@@ -113,15 +70,7 @@ static int svm_init(void)
     iopm_build(iopm);
     msrpm_build(msrpm);
     svm_maps = (struct control_maps){.iopm = pool_hpa(iopm), .msrpm = pool_hpa(msrpm)};
-    svm_limits = limits_from_cpuid(&(struct svm_cpuid){
-        .basic1_ecx = basic1.ecx,
-        .basic1_edx = basic1.edx,
-        .basic7_ebx = basic7.ebx,
-        .basic7_ecx = basic7.ecx,
-        .ext1_ecx = ext1.ecx,
-        .ext1_edx = ext1.edx,
-        .ext8_eax = leaf(LEAF_SIZES, 0).eax,
-    });
+    svm_limits = limits_from_cpuid(&id);
     return 0;
 }
 

@@ -48,6 +48,8 @@ static const struct svm_cpuid epyc = {
     .ext1_ecx = BIT(2),
     .ext1_edx = BIT(11) | BIT(20) | BIT(25) | BIT(29),
     .ext8_eax = 40,
+    .svm_ebx = 16,
+    .svm_edx = BIT(0),
 };
 
 /* A vCPU as create leaves it, ready to be entered. */

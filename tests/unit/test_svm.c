@@ -5,6 +5,7 @@
 #include "core/x86/msr.h"
 #include "svm/check.h"
 #include "svm/length.h"
+#include "svm/probe.h"
 #include "tests/unit/svm_vcpu.h"
 
 static uint32_t fetches;
@@ -34,6 +35,64 @@ static void limits_follow_cpuid(void **state)
     assert_false(l.cr4 & (CR4_PKE | CR4_LA57 | CR4_CET | CR4_VMXE));
     assert_int_equal(l.efer, EFER_SVME | EFER_SCE | EFER_NXE | EFER_FFXSR | EFER_LME | EFER_LMA);
     assert_int_equal(limits_from_cpuid(&(struct svm_cpuid){0}).phys, BIT(36));
+}
+
+/* Is the processor fit for Keel? */
+
+static void expect_unfit(const struct svm_cpuid *id, uint64_t vm_cr, const char *sentence)
+{
+    const char *why = probe_unfit(id, vm_cr);
+
+    assert_non_null(why);
+    assert_string_equal(why, sentence);
+}
+
+static void probe_says_what_is_missing(void **state)
+{
+    struct svm_cpuid id = epyc;
+
+    (void)state;
+    assert_null(probe_unfit(&epyc, 0));
+    id.ext1_ecx &= ~(uint32_t)BIT(2);
+    expect_unfit(&id, 0, "this CPU has no SVM (AMD-V)");
+    id = epyc;
+    id.svm_edx &= ~(uint32_t)BIT(0);
+    expect_unfit(&id, 0, "this CPU's SVM has no nested paging");
+}
+
+/* SVMDIS alone, without the lock, is ours to clear; the lock alone does no harm. */
+static void probe_sees_svm_locked_off(void **state)
+{
+    struct svm_cpuid with_key = epyc;
+
+    (void)state;
+    assert_null(probe_unfit(&epyc, VM_CR_SVMDIS));
+    assert_null(probe_unfit(&epyc, VM_CR_LOCK));
+    expect_unfit(&epyc, VM_CR_SVMDIS | VM_CR_LOCK,
+                 "SVM is disabled by the firmware (VM_CR.SVMDIS, VM_CR.LOCK)");
+    with_key.svm_edx |= BIT(2);
+    assert_null(probe_unfit(&with_key, 0));
+    expect_unfit(&with_key, VM_CR_SVMDIS | VM_CR_LOCK,
+                 "SVM is disabled by the firmware and locked with a key (VM_CR.SVMDIS, VM_CR.LOCK)");
+}
+
+static void probe_finds_each_feature(void **state)
+{
+    struct svm_cpuid all = {.basic7_ebx = UINT32_MAX,
+                            .basicd1_eax = UINT32_MAX,
+                            .ext1_edx = UINT32_MAX,
+                            .svm_ebx = UINT32_MAX,
+                            .svm_edx = UINT32_MAX};
+    struct svm_cpuid two_ids = {.svm_ebx = 2};
+
+    (void)state;
+    assert_int_equal(probe_caps(&(struct svm_cpuid){0}), BIT(CAP_NEST2M));
+    assert_int_equal(probe_caps(&two_ids), BIT(CAP_NEST2M));
+    assert_int_equal(probe_caps(&all), BIT(CAP_NEST2M) | BIT(CAP_NEST1G) | BIT(CAP_ASID) | BIT(CAP_NRIPS) |
+                                           BIT(CAP_TSC_SCALING) | BIT(CAP_VMCB_CLEAN) | BIT(CAP_FLUSH_ASID) |
+                                           BIT(CAP_DECODE_ASSISTS) | BIT(CAP_PLE) | BIT(CAP_AVIC) |
+                                           BIT(CAP_VGIF) | BIT(CAP_RDTSCP) | BIT(CAP_INVPCID) |
+                                           BIT(CAP_XSAVES));
 }
 
 static void reset_state_passes_checks(void **state)
@@ -293,6 +352,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(limits_follow_cpuid),
+        TEST(probe_says_what_is_missing),
+        TEST(probe_sees_svm_locked_off),
+        TEST(probe_finds_each_feature),
         TEST(reset_state_passes_checks),
         TEST(each_broken_rule_is_named),
         TEST(ports_all_exit),
