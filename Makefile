@@ -5,6 +5,7 @@
 #   make run [BACKEND=B]    that ISO on the best back end of this machine, its console in this terminal
 #   make test               everything below, ends with "N passed, N failed"
 #   make test-unit [K=X]    unit tests on the host under ASan and UBSan
+#   make test-setup [K=EXPR]   what the set-up scripts say when a download fails
 #   make test-system [BACKEND=B] [K=EXPR]
 #   make fuzz [T=SECONDS] [K=NAME]
 #   make check              format, layers, headers, static analysis
@@ -228,8 +229,11 @@ run: deps
 
 PAYLOADS := $(PAYLOAD_IMAGES)
 
-.PHONY: test test-system system-inputs check format bench clean
+.PHONY: test test-setup test-system system-inputs check format bench clean
 system-inputs: build/keel.elf build/keelconf $(GUEST) $(BOCHS) $(PAYLOADS)
+
+test-setup:
+	@$(PYTHON) tests/run-setup $(if $(K),-k '$(K)')
 
 test-system: deps
 	@$(MAKE) --no-print-directory system-inputs

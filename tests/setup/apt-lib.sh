@@ -32,11 +32,14 @@ apt_renew() {
     fi
 }
 
-# download_deb PACKAGE DIRECTORY: the package's .deb file into a directory, checked by apt.
+# download_deb PACKAGE DIRECTORY: the package's .deb file into a directory, checked by apt; there when it is whole.
 download_deb() {
-    mkdir -p "$2"
+    mkdir -p "$2/partial"
     for attempt in old-index new-index; do
-        (cd "$2" && apt-get $(apt_own) -q download "$1" >"$1.log" 2>&1) && return 0
+        if (cd "$2/partial" && apt-get $(apt_own) -q download "$1" >"../$1.log" 2>&1); then
+            mv "$2/partial/$1"_*.deb "$2"
+            return 0
+        fi
         if [ $attempt = old-index ]; then
             apt_renew || break
         fi
