@@ -7,7 +7,7 @@
 #   make test-unit [K=X]    unit tests on the host under ASan and UBSan
 #   make test-setup [K=EXPR]   what the set-up scripts say when a download fails
 #   make test-system [BACKEND=B] [K=EXPR]
-#   make fuzz [T=SECONDS] [K=NAME]
+#   make fuzz [T=SECONDS] [K=NAME] [SEED=N]
 #   make check              format, layers, headers, static analysis
 #   make bench              the cost table
 
@@ -70,6 +70,7 @@ BACKEND ?=
 K ?=
 T ?=
 TOTAL ?=
+SEED ?=
 
 # V=1 shows whole commands; otherwise one short line each.
 V ?=
@@ -196,7 +197,8 @@ test-unit: unit-programs
 	@$(PYTHON) tests/run-unit $(if $(K),-k '$(K)') $(UNIT_TESTS)
 
 fuzz: fuzz-programs
-	@$(PYTHON) tests/run-fuzz $(if $(T),-t $(T)) $(if $(TOTAL),--total $(TOTAL)) $(if $(K),-k '$(K)') $(FUZZERS)
+	@$(PYTHON) tests/run-fuzz $(if $(T),-t $(T)) $(if $(TOTAL),--total $(TOTAL)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(K),-k '$(K)') $(FUZZERS)
 
 # The machine's side: set-up, ISO, running ------------------------------------------------------------------------
 
