@@ -43,6 +43,9 @@ static int audit_nested_leaf(void *ctx, const struct pt_leaf *leaf)
     struct audit_walk *w = ctx;
 
     w->result->leaves++;
+    w->result->leaves_4k += leaf->len == PAGE_SIZE;
+    w->result->leaves_2m += leaf->len == SIZE_2M;
+    w->result->leaves_1g += leaf->len == SIZE_1G;
     w->result->guest_bytes += leaf->len;
     audit_guest_frames(w, leaf);
     return 0;
@@ -98,9 +101,12 @@ struct audit_result audit_run(void)
     for (uint32_t i = 0; i < VM_MAX; i++)
         if (vms[i])
             audit_vm(&result, vms[i]);
-    log_event("audit", "result=%s faults=%u vms=%llu guest_mib=%llu leaves=%llu host_leaves=%llu",
+    log_event("audit",
+              "result=%s faults=%u vms=%llu guest_mib=%llu leaves=%llu leaves_4k=%llu leaves_2m=%llu "
+              "leaves_1g=%llu host_leaves=%llu",
               result.faults ? "failed" : "ok", result.faults, (unsigned long long)result.vms,
               (unsigned long long)(result.guest_bytes / MiB), (unsigned long long)result.leaves,
-              (unsigned long long)result.host_leaves);
+              (unsigned long long)result.leaves_4k, (unsigned long long)result.leaves_2m,
+              (unsigned long long)result.leaves_1g, (unsigned long long)result.host_leaves);
     return result;
 }

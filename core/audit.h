@@ -7,7 +7,8 @@
 #include "core/lib/types.h"
 
 struct audit_result {
-    uint64_t vms, guest_bytes, leaves, host_leaves;
+    uint64_t vms, guest_bytes, host_leaves;
+    uint64_t leaves, leaves_4k, leaves_2m, leaves_1g; /* of the nested tables: all, and by size */
     uint32_t faults; /* each has its own log line */
 };
 

@@ -36,30 +36,52 @@ int vmmem_back(struct vm *vm, gpa_t gpa, uint64_t len)
     return 0;
 }
 
+/* What lies in one piece in the host, however many leaves the window has for it: the nested table may use larger ones. */
 struct vmmem_exposure {
     struct vm *vm;
     gpa_t gpa, end;
     uint32_t attrs;
+    gpa_t from; /* the piece that isn't mapped yet */
+    hpa_t hpa;
+    uint64_t len;
 };
 
-/* Maps in the nested table what one leaf of the window has of the range. */
+static int vmmem_expose_piece(struct vmmem_exposure *e)
+{
+    return e->len ? pt_map(&e->vm->nested, e->from, e->hpa, e->len, e->attrs) : 0;
+}
+
+/* Takes what one leaf of the window has of the range. */
 static int vmmem_expose_leaf(void *ctx, const struct pt_leaf *leaf)
 {
     struct vmmem_exposure *e = ctx;
     gpa_t base = leaf->addr - WINDOW_BASE;
     gpa_t from = MAX(base, e->gpa), to = MIN(base + leaf->len, e->end);
+    hpa_t hpa = leaf->hpa + (from - base);
+    int err;
 
     if (leaf->addr < WINDOW_BASE || leaf->addr - WINDOW_BASE >= WINDOW_SIZE || from >= to)
         return 0;
-    return pt_map(&e->vm->nested, from, leaf->hpa + (from - base), to - from, e->attrs);
+    if (e->len && e->from + e->len == from && e->hpa + e->len == hpa) {
+        e->len += to - from;
+        return 0;
+    }
+    err = vmmem_expose_piece(e);
+    e->from = from;
+    e->hpa = hpa;
+    e->len = to - from;
+    return err;
 }
 
 int vmmem_expose(struct vm *vm, gpa_t gpa, uint64_t len, bool writable)
 {
-    struct vmmem_exposure e = {vm, gpa, gpa + len, PT_READ | PT_EXEC | (writable ? PT_WRITE : 0)};
+    struct vmmem_exposure e = {
+        .vm = vm, .gpa = gpa, .end = gpa + len, .attrs = PT_READ | PT_EXEC | (writable ? PT_WRITE : 0)};
     int err = gmem_add(&vm->mem, gpa, len, writable);
 
-    return err ? err : pt_visit(&vm->space.pt, vmmem_expose_leaf, &e);
+    if (!err)
+        err = pt_visit(&vm->space.pt, vmmem_expose_leaf, &e);
+    return err ? err : vmmem_expose_piece(&e);
 }
 
 /* The window of this VM has to be loaded: its memory is mapped nowhere else. */
