@@ -2,6 +2,7 @@
 
 Further options of this machine:
 
+bios      file of its BIOS; Bochs' own by default, which locks IA32_FEATURE_CONTROL with VT-x on. SEABIOS leaves it open
 ips       instructions per emulated second
 errors    "ignore", or "report" to have them in the emulator's log (one line for each unknown MSR can fill the disk)
 
@@ -16,6 +17,7 @@ from .machine import Machine, TOP
 
 BOCHS = os.path.join(TOP, "build", "bochs", "bin", "bochs")
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
+SEABIOS = "/usr/share/seabios/bios.bin"
 VGA_BIOS = "/usr/share/vgabios/vgabios.bin"
 
 CONFIG = """\
@@ -56,8 +58,8 @@ class BochsVmx(Machine):
 
     def command(self):
         config = CONFIG.format(
-            cores=self.cores, cpu=self.cpu or "corei7_skylake_x", memory=self.memory, bios=BIOS, vga_bios=VGA_BIOS,
-            ips=self.ips(), time0=1700000000 if self.counted else "utc", iso=self.iso, port=self.port,
+            cores=self.cores, cpu=self.cpu or "corei7_skylake_x", memory=self.memory,
+            bios=self.options.get("bios", BIOS), vga_bios=VGA_BIOS, ips=self.ips(), time0=1700000000 if self.counted else "utc", iso=self.iso, port=self.port,
             log=self.log_path("bochs"), errors=self.options.get("errors", "ignore"))
         path = self.log_path("bochsrc")
         with open(path, "w") as file:

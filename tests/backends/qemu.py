@@ -5,6 +5,7 @@ Further options of these machines:
 firmware   "bios" (SeaBIOS) or "ovmf" (UEFI)
 medium     "cd" or "usb"
 board      "pc" or "q35"
+debug_exit False for a machine without the device that ends it: the one that can't be switched off before ACPI is read
 arguments  more arguments for QEMU's command line
 """
 import fcntl
@@ -42,9 +43,11 @@ class Qemu(Machine):
             "-chardev", "pipe,id=serial,path=serial" if self.counted else "socket,id=serial,path=serial,server=on,wait=on",
             "-serial", "chardev:serial",
             "-qmp", "unix:qmp,server=on,wait=off",
-            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4",
-        ] + self.accelerator() + self.medium() + self.firmware()
+        ] + self.exit_device() + self.accelerator() + self.medium() + self.firmware()
         return arguments + list(options.get("arguments", []))
+
+    def exit_device(self):
+        return ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"] if self.options.get("debug_exit", True) else []
 
     def medium(self):
         drive = "if=none,id=boot,format=raw,readonly=on,file=" + self.iso
@@ -129,6 +132,14 @@ class Qemu(Machine):
         """The lines of the VGA text screen."""
         cells = self.physical_memory(0xB8000, 80 * 25 * 2)[::2].decode("latin-1")
         return [cells[row * 80:row * 80 + 80].rstrip(" \0") for row in range(25)]
+
+    def picture(self):
+        """What the screen shows, as (width, height, three bytes a pixel)."""
+        path = os.path.join(self.directory, "picture")
+        self.qmp("screendump", filename=path)
+        with open(path, "rb") as file:
+            width, height = [file.readline() for _ in range(3)][1].split()
+            return int(width), int(height), file.read()
 
 
 class QemuSvm(Qemu):

@@ -77,11 +77,11 @@ class Factory:
         """The guest's kernel without Keel."""
         return Keel(self.start(images.linux_iso(cmdline, options.get("firmware") == "ovmf"), **options))
 
-    def keel(self, modules=None, options="", cmdline="console=ttyS0", acpi=(), holes=(), **machine):
+    def keel(self, modules=None, options="", cmdline="console=ttyS0", acpi=(), holes=(), msrs=(), **machine):
         """Keel; without modules it gets the stock kernel with this command line, and the initramfs."""
         modules = images.linux_modules(cmdline) if modules is None else modules
         iso = images.keel_iso(modules, ("console=line " + options).strip(), machine.get("firmware") == "ovmf", acpi,
-                              holes)
+                              holes, msrs)
         return Keel(self.start(iso, **machine))
 
     def linux(self, **options):

@@ -52,10 +52,11 @@ def build(arguments, files, efi):
     return path
 
 
-def keel_iso(modules, options="", efi=False, acpi=(), holes=(), elf=KEEL):
+def keel_iso(modules, options="", efi=False, acpi=(), holes=(), msrs=(), elf=KEEL):
     """Keel with modules: pairs of a file and its line, whose first word is the module's name.
 
-    acpi: files of tables that take the place of the firmware's; holes: pairs of a start and a length, taken from memory.
+    acpi: files of tables that take the place of the firmware's; holes: pairs of a start and a length, taken from memory;
+    msrs: pairs of a model-specific register and its value, written before Keel starts.
     """
     arguments = ["-k", elf, "-a", options]
     for path, line in modules:
@@ -64,6 +65,8 @@ def keel_iso(modules, options="", efi=False, acpi=(), holes=(), elf=KEEL):
         arguments += ["--acpi", path]
     for start, length in holes:
         arguments += ["--hole", "%#x" % start, "%#x" % (start + length)]
+    for number, value in msrs:
+        arguments += ["--wrmsr", "%#x" % number, "%#x" % value]
     return build(arguments, [elf] + [path for path, _ in modules] + list(acpi), efi)
 
 

@@ -109,23 +109,3 @@ def test_no_acpi(machine):
     keel.line("acpi: there are no tables", 120)
     assert keel.event("boot")["cores"] == "1"
     assert keel.finish() == "clean"
-
-
-@pytest.mark.only("qemu-svm", why="the CPU model of QEMU alone can have SVM switched off")
-def test_no_svm(machine):
-    refused(machine.keel(cpu="max,-la57,-svm"), "no SVM")
-
-
-@pytest.mark.only("qemu-svm", why="the CPU model of QEMU alone can have NPT switched off")
-def test_no_npt(machine):
-    refused(machine.keel(cpu="max,-la57,-npt"), "no nested paging")
-
-
-@pytest.mark.only("bochs-vmx", why="a matter of Bochs' CPU models")
-def test_no_ept(machine):
-    refused(machine.keel(cpu="core2_penryn_t9600"), "EPT")
-
-
-@pytest.mark.only("bochs-vmx", why="a matter of Bochs' CPU models")
-def test_no_vmx(machine):
-    refused(machine.keel(cpu="p4_prescott_celeron_336"), "no VT-x")
