@@ -1,10 +1,12 @@
 #include "boot/vms.h"
 
 #include "core/audit.h"
+#include "core/clock.h"
 #include "core/console.h"
 #include "core/lib/log.h"
 #include "core/lib/string.h"
 #include "core/monitor.h"
+#include "core/run.h"
 #include "core/vm.h"
 #include "core/x86/percpu.h"
 #include "drivers/hw/firmware.h"
@@ -76,6 +78,25 @@ static void console_choose(void)
         console_attach(vm, raw);
 }
 
+/* limit=: an end for machines whose VMs have none. */
+static void limit_reached(struct timer *timer, uint64_t now)
+{
+    (void)timer, (void)now;
+    log_event("poweroff", "status=1 reason=limit");
+    console_flush();
+    power_off(1);
+}
+
+static void limit_arm(uint32_t seconds)
+{
+    static struct timer timer;
+
+    if (seconds == 0)
+        return;
+    timer_init(&timer, run_timers(0), limit_reached);
+    timer_arm(&timer, seconds * NS_PER_SEC);
+}
+
 static struct config config;
 static bool configured;
 
@@ -120,6 +141,7 @@ void vms_start(const struct boot_info *boot, const struct options *options, uint
     console_choose();
     if (audit_run().faults)
         machine_end(1);
+    limit_arm(options->limit);
     launch_all(vms_ended);
     /* What a guest adds to it is its own TSC at its first instruction, which began when its reset did. */
     log_event("bench", "entry-to-reset=%llu copy=%llu", (unsigned long long)(machine_first_reset() - entered),

@@ -6,6 +6,8 @@
 #define COM1     0x3f8
 #define COM2     0x2f8
 
+#define LIMIT_MAX 1000000000u /* seconds */
+
 struct choice {
     const char *name;
     int value;
@@ -148,6 +150,16 @@ static bool set_cpus(struct options *o, char *value)
     return true;
 }
 
+static bool set_limit(struct options *o, char *value)
+{
+    uint64_t seconds;
+
+    if (!str_number(value, false, &seconds) || seconds == 0 || seconds > LIMIT_MAX)
+        return false;
+    o->limit = (uint32_t)seconds;
+    return true;
+}
+
 static bool set_apicv(struct options *o, char *value)
 {
     o->apicv = str_eq(value, "yes");
@@ -182,6 +194,7 @@ static const struct option table[] = {
     {"on_idle", set_idle, "poweroff, reboot, halt or monitor", false},
     {"panic", set_panic, "halt, reboot or poweroff", false},
     {"pool", set_pool, "a size from 4M upwards", false},
+    {"limit", set_limit, "a number of seconds from 1 to 1000000000", false},
     {"cpus", set_cpus, "a number from 1 upwards", true},
     {"test", set_test, "fault, guard, assert, text, exec, null, nmi or remote", true},
 };
@@ -217,5 +230,7 @@ bool options_fill(struct options *o, const struct options *other)
         o->on_panic = other->on_panic;
     if (o->pool == 0)
         o->pool = other->pool;
+    if (o->limit == 0)
+        o->limit = other->limit;
     return other->disable[0] == '\0' || disable_add(o, other->disable);
 }

@@ -37,7 +37,7 @@ static void test_all(void **state)
     (void)state;
     assert_int_equal(
         options_parse(&o, "console=focus  serial=com2,9600 log=debug disable=smap,apicv on_idle=halt "
-                          "pool=32M panic=reboot cpus=3 test=guard disable=umip"),
+                          "pool=32M panic=reboot cpus=3 limit=600 test=guard disable=umip"),
         0);
     assert_int_equal(o.console, CONSOLE_FOCUS);
     assert_int_equal(o.serial, SERIAL_PORT);
@@ -50,6 +50,7 @@ static void test_all(void **state)
     assert_int_equal(o.pool, 32 * MiB);
     assert_int_equal(o.on_panic, PANIC_REBOOT);
     assert_int_equal(o.cpus, 3);
+    assert_int_equal(o.limit, 600);
     assert_int_equal(o.test, TEST_GUARD);
     assert_string_equal(seen, "");
 }
@@ -121,7 +122,8 @@ static void test_fill(void **state)
     options_parse(&line, "serial=com2 on_idle=halt disable=smap apicv=no");
     options_parse(
         &section,
-        "serial=com1,9600 on_idle=reboot disable=apicv log=debug pool=8M panic=halt console=focus apicv=yes");
+        "serial=com1,9600 on_idle=reboot disable=apicv log=debug pool=8M panic=halt console=focus apicv=yes "
+        "limit=9");
     assert_true(options_fill(&line, &section));
     assert_int_equal(line.serial_port, 0x2f8);
     assert_int_equal(line.serial_baud, 0);
@@ -130,6 +132,7 @@ static void test_fill(void **state)
     assert_true(line.apicv_set && !line.apicv);
     assert_true(line.log_set && line.log == LOG_DEBUG);
     assert_int_equal(line.pool, 8 * MiB);
+    assert_int_equal(line.limit, 9);
     assert_int_equal(line.on_panic, PANIC_HALT);
     assert_int_equal(line.console, CONSOLE_FOCUS);
 
