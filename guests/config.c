@@ -106,7 +106,7 @@ static void vm_begin(struct config_parser *p, const char *name)
 {
     struct config *config = p->config;
     const struct config_vm *other = vm_find(config, name);
-    bool good = config_name_good(name);
+    bool own = str_eq(name, "keel"), good = config_name_good(name) && !own;
 
     p->section = SECTION_VM;
     p->vm_sections++;
@@ -116,6 +116,8 @@ static void vm_begin(struct config_parser *p, const char *name)
     p->vm->line = p->line;
     if (name[0] == '\0')
         config_fault(p, "this VM has no name: a section begins with [vm NAME]");
+    else if (own)
+        config_fault(p, "'keel' can't be a VM's name: Keel's own lines begin with it");
     else if (!good)
         config_fault(p, "'%s' can't be a VM's name: 1 to %u letters, digits, '.', '_' and '-', no sign first",
                      config_excerpt(name).text, VM_NAME_MAX - 1);

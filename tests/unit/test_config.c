@@ -267,6 +267,9 @@ static void test_names(void **state)
         assert_string_equal(c.vms[0].name, "b");
         assert_false(c.vms[0].bad);
     }
+    expect("[vm keel]\nkernel=k\nmemory=4M\n[vm keel2]\nkernel=k\nmemory=4M\n",
+           "1: 'keel' can't be a VM's name: Keel's own lines begin with it\n");
+    assert_int_equal(c.vm_count, 1);
     expect("[vm 0123456789012345678901234567890]\nkernel=k\nmemory=4M\n", "");
     expect("[vm a]\nkernel=k\nmemory=4M\n[vm a]\nkernel=j\nmemory=8M\n",
            "4: there is a VM 'a' on line 1 already\n");
@@ -514,6 +517,9 @@ static void test_keel(void **state)
         "serial takes com1, com2, a port such as 0x3e8, or none, and perhaps a speed, as in com1,115200, "
         "not 'com1,fast'");
     expect_keel("pool = 1M", "pool takes a size from 4M upwards, not '1M'");
+    expect_keel("limit = 0", "limit takes a number of seconds from 1 to 1000000000, not '0'");
+    expect_keel("limit = 60", NULL);
+    assert_int_equal(c.keel.limit, 60);
     expect_keel("console = line", NULL);
     expect("[keel]\nlog=info\nlog=info\n[vm a]\nkernel=k\nmemory=4M\n",
            "3: log was given on line 2 already\n");
