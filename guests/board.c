@@ -1,5 +1,6 @@
 #include "guests/board.h"
 
+#include "core/lib/log.h"
 #include "guests/platform.h"
 
 /* -- interrupt wires: an ISA line reaches the PIC and the IOAPIC ------------------------------------------------ */
@@ -237,6 +238,16 @@ static void board_test_exit(void *ctx, uint32_t value)
     vm_stop(((struct board *)ctx)->vm, VM_STOP_EXIT, (int)value);
 }
 
+/* The first time that output is lost, that is told: what comes from then on may have gaps, which `stats` counts. */
+static void board_tell_loss(struct board *board)
+{
+    /* A VM that isn't shown waits for nobody, and only its newest lines are kept. */
+    if (LIKELY(board->console.ring.dropped == 0) || console_vm_ready(&board->console))
+        return;
+    if (!__atomic_exchange_n(&board->loss_told, true, __ATOMIC_RELAXED))
+        log_event("drop", "vm=%s", board->vm->name);
+}
+
 static void board_console_out(void *ctx, uint8_t byte)
 {
     struct board *board = ctx;
@@ -244,6 +255,7 @@ static void board_console_out(void *ctx, uint8_t byte)
 
     __atomic_store_n(&board->heard, now, __ATOMIC_RELAXED);
     console_vm_write(&board->console, &byte, 1, now);
+    board_tell_loss(board);
     if (board->console_changed)
         board->console_changed();
 }

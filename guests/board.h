@@ -45,6 +45,7 @@ struct board {
     uint64_t (*host_now)(void);
     void (*console_changed)(void);
     uint64_t heard; /* host time of the last output on a console, or of the start */
+    bool loss_told; /* that output was lost */
     struct board_cpu cpus[];
 };
 

@@ -4,6 +4,7 @@
  */
 #include "guests/payload/smp.h"
 
+#include "core/lib/format.h"
 #include "core/lib/string.h"
 
 #define DIVIDE_BY_1   0xb
@@ -123,6 +124,19 @@ static void hog_talk(void)
     print("hog talks and talks and talks and talks and talks and talks and talks and talks");
 }
 
+/* Lines that can be told apart, written without a look at whether the transmitter is ready. */
+static void hog_flood(void)
+{
+    static uint64_t number;
+    char line[64];
+    const char *from = line;
+    uint64_t count = (uint64_t)fmt_print(
+        line, sizeof(line), "flood %llu of lines that nobody waits for\n",
+        (unsigned long long)__atomic_fetch_add(&number, 1, __ATOMIC_RELAXED));
+
+    __asm__ volatile("rep outsb" : "+c"(count), "+S"(from) : "d"(0x3f8) : "memory");
+}
+
 static const struct hog {
     const char *name;
     void (*round)(void);
@@ -143,6 +157,7 @@ static const struct hog {
     {"broadcast", hog_broadcast, NULL},
     {"nmi", hog_nmi, NULL},
     {"talk", hog_talk, NULL},
+    {"flood", hog_flood, NULL},
     {"timer", hog_timer_storm, hog_init_timer},
 };
 
