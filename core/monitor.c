@@ -10,10 +10,12 @@
 #define PROMPT_LEN 6
 #define WIDTH      78       /* what is shown of a line, the prompt included: a terminal has 80 columns */
 #define ANSWER     "keel| " /* in the form of a VM's line, so that the stream keeps its grammar (DESIGN 7) */
-#define ANSWER_MAX 512
+#define ANSWER_MAX 1152     /* a line of the log, with what `kv` adds */
+#define QUOTED_MAX 256
 
 static void (*hook_power_off)(void), (*hook_reboot)(void);
 static struct lineedit edit;
+static bool for_program; /* while a command runs that was asked by `kv` */
 
 void monitor_print(const char *fmt, ...)
 {
@@ -28,19 +30,42 @@ void monitor_print(const char *fmt, ...)
     console_line(text, MIN(prefix + (size_t)len, sizeof(text) - 1));
 }
 
+bool monitor_for_program(void)
+{
+    return for_program;
+}
+
+void monitor_no_vm(const char *name)
+{
+    char quoted[QUOTED_MAX];
+
+    if (for_program)
+        monitor_print("error=no-such-vm vm=\"%s\"", fmt_quote(quoted, sizeof(quoted), name));
+    else
+        monitor_print("there is no VM named %s", name);
+}
+
 /* Commands ----------------------------------------------------------------------------------------------- */
+
+static void help_print(const struct monitor_command *c)
+{
+    int used = (int)(str_len(c->name) + str_len(c->usage));
+
+    if (for_program)
+        monitor_print("command=\"%s\" usage=\"%s\" help=\"%s\"", c->name, c->usage, c->help);
+    else
+        monitor_print("%s %s%*s %s", c->name, c->usage, used < 22 ? 22 - used : 0, "", c->help);
+}
 
 static int run_help(uint32_t count, const char *const *words)
 {
     (void)words;
     if (count != 1)
         return ERR_INVALID;
-    for (uint32_t i = 0; i < monitor_table_count(); i++) {
-        const struct monitor_command *c = monitor_table_at(i);
-        int used = (int)(str_len(c->name) + str_len(c->usage));
-
-        monitor_print("%s %s%*s %s", c->name, c->usage, used < 22 ? 22 - used : 0, "", c->help);
-    }
+    for (uint32_t i = 0; i < monitor_table_count(); i++)
+        help_print(monitor_table_at(i));
+    if (for_program)
+        return 0;
     monitor_print("Tab completes, the arrows bring back earlier lines");
     monitor_print("an empty line: back to the console; Ctrl-]: to here again");
     return 0;
@@ -53,7 +78,7 @@ static int run_console(uint32_t count, const char *const *words)
     if (count != 2)
         return ERR_INVALID;
     if (!vm) {
-        monitor_print("there is no VM named %s", words[1]);
+        monitor_no_vm(words[1]);
         return 0;
     }
     console_attach(vm, true);
@@ -76,9 +101,13 @@ static int run_reboot(uint32_t count, const char *const *words)
     return ERR_INVALID;
 }
 
+static int run_kv(uint32_t count, const char *const *words);
+
 static const struct monitor_command builtin[] = {
     {"console", "NAME", "passes the console to a VM, until Ctrl-]", run_console},
     {"help", "", "lists the commands", run_help},
+    {"kv", "COMMAND...", "has a command answer to a program: key=value alone, and end= in the last line",
+     run_kv},
     {"poweroff", "", "switches the machine off, whatever the VMs are doing", run_power_off},
     {"quit", "", "the same as poweroff", run_power_off},
     {"reboot", "", "resets the machine, whatever the VMs are doing", run_reboot},
@@ -121,21 +150,56 @@ static bool usage_print(const char *word)
     return found;
 }
 
-static void line_run(char *text)
+static void words_run(uint32_t count, const char *const *words)
 {
-    const char *words[MONITOR_MAX_WORDS];
-    uint32_t skip, count = line_split(text, words);
-    const struct monitor_command *command;
+    uint32_t skip;
+    const struct monitor_command *command = monitor_table_find(words, count, &skip);
 
-    if (count > MONITOR_MAX_WORDS) {
-        monitor_print("more than %d words", MONITOR_MAX_WORDS);
-        return;
-    }
-    command = monitor_table_find(words, count, &skip);
     if (command && command->run(count - skip, words + skip) < 0)
         monitor_print("usage: %s %s", command->name, command->usage);
     if (!command && !usage_print(words[0]))
         monitor_print("there is no command %s; try help", words[0]);
+}
+
+/* The same for a program; the last line says what it was that has ended. */
+static void words_run_kv(uint32_t count, const char *const *words)
+{
+    uint32_t skip;
+    const struct monitor_command *command = monitor_table_find(words, count, &skip);
+    char quoted[QUOTED_MAX];
+    int result;
+
+    if (!command) {
+        monitor_print("error=no-such-command command=\"%s\"", fmt_quote(quoted, sizeof(quoted), words[0]));
+        monitor_print("end=none");
+        return;
+    }
+    result = command->run(count - skip, words + skip);
+    if (result < 0)
+        monitor_print("error=usage usage=\"%s %s\"", command->name, command->usage);
+    if (result != MONITOR_LATER)
+        monitor_print("end=\"%s\"", command->name);
+}
+
+static int run_kv(uint32_t count, const char *const *words)
+{
+    if (count < 2 || for_program)
+        return ERR_INVALID;
+    for_program = true;
+    words_run_kv(count - 1, words + 1);
+    for_program = false;
+    return 0;
+}
+
+static void line_run(char *text)
+{
+    const char *words[MONITOR_MAX_WORDS];
+    uint32_t count = line_split(text, words);
+
+    if (count > MONITOR_MAX_WORDS)
+        monitor_print("more than %d words", MONITOR_MAX_WORDS);
+    else
+        words_run(count, words);
 }
 
 /* The line that is typed --------------------------------------------------------------------------------- */

@@ -2,9 +2,12 @@
 #include "guests/commands.h"
 
 #include "core/lib/error.h"
+#include "core/lib/format.h"
 #include "core/monitor.h"
 #include "guests/launch.h"
 #include "mm/frame.h"
+
+#define QUOTED_MAX 1024
 
 typedef unsigned long long ull;
 
@@ -13,7 +16,7 @@ uint32_t command_find(const char *name)
     uint32_t vm = launch_find(name);
 
     if (vm == LAUNCH_NONE)
-        monitor_print("there is no VM named %s", name);
+        monitor_no_vm(name);
     return vm;
 }
 
@@ -57,6 +60,7 @@ static int command_info(uint32_t count, const char *const *words)
 {
     static const char *const crashes[] = {"stop", "restart", "hold"};
     const struct machine_spec *s;
+    char quoted[QUOTED_MAX];
     uint32_t vm;
 
     if (count != 2)
@@ -72,7 +76,7 @@ static int command_info(uint32_t count, const char *const *words)
         s->on_reboot == ON_REBOOT_RESTART ? "restart" : "stop", s->autostart ? "yes" : "no", s->watchdog,
         s->debug_exit ? "yes" : "no");
     monitor_print("vm=%s kernel_bytes=%llu initrd_bytes=%llu cmdline=\"%s\"", s->name, (ull)s->kernel.len,
-                  (ull)s->initrd.len, s->cmdline);
+                  (ull)s->initrd.len, fmt_quote(quoted, sizeof(quoted), s->cmdline));
     return 0;
 }
 

@@ -14,12 +14,16 @@
 
 typedef unsigned long long ull;
 
-/* Has a VM at rest looked at, by its name; -1 is a bad number. */
+/* Has a VM at rest looked at, by its name. */
 static int command_look(const char *name, launch_look look, struct launch_args args)
 {
     uint32_t vm = command_find(name);
+    int err;
 
-    return vm == LAUNCH_NONE ? 0 : command_result(vm, launch_visit_at_rest(vm, look, &args));
+    if (vm == LAUNCH_NONE)
+        return 0;
+    err = launch_visit_at_rest(vm, look, &args);
+    return err ? command_result(vm, err) : MONITOR_LATER;
 }
 
 /* The answer may come after others: its last line says so. */

@@ -1,5 +1,6 @@
 /* Commands about the machine and the hypervisor. */
 #include "core/lib/error.h"
+#include "core/lib/format.h"
 #include "core/lib/log.h"
 #include "core/lib/string.h"
 #include "core/monitor.h"
@@ -10,6 +11,8 @@
 #include "guests/launch.h"
 #include "mm/frame.h"
 #include "mm/guestram.h"
+
+#define LOG_SHOWN 1024
 
 typedef unsigned long long ull;
 
@@ -66,13 +69,31 @@ static void command_log_line(const char *line, size_t len)
     monitor_print("%.*s", (int)len, line);
 }
 
+/* `keel[SECONDS] TEXT`, and the text of an event has its pairs. */
+static void command_log_pairs(const char *line, size_t len)
+{
+    char text[LOG_SHOWN], quoted[LOG_SHOWN];
+    const char *from = text;
+
+    fmt_print(text, sizeof(text), "%.*s", (int)len, line);
+    for (; *from && *from != ' '; from++)
+        ;
+    if (!str_starts(text, "keel[") || from - text < 6 || !*from)
+        return;
+    if (str_starts(from, " event="))
+        monitor_print("seconds=%.*s %s", (int)(from - text) - 6, text + 5, from + 1);
+    else
+        monitor_print("seconds=%.*s text=\"%s\"", (int)(from - text) - 6, text + 5,
+                      fmt_quote(quoted, sizeof(quoted), from + 1));
+}
+
 static int command_log(uint32_t count, const char *const *words)
 {
     static const char *const names[] = {
         [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
     if (count == 1) {
-        log_replay(command_log_line);
+        log_replay(monitor_for_program() ? command_log_pairs : command_log_line);
         return 0;
     }
     for (uint32_t i = 0; i < ARRAY_SIZE(names) && count == 2; i++) {

@@ -1,6 +1,7 @@
 /* The descriptions of the VMs: where they come from, and whether the machine has what they want. */
 #include "core/boot_info.h"
 #include "core/lib/error.h"
+#include "core/lib/format.h"
 #include "core/lib/log.h"
 #include "core/lib/string.h"
 #include "core/vcpu_ops.h"
@@ -8,6 +9,8 @@
 #include "guests/launch_list.h"
 #include "mm/guestram.h"
 #include "mm/layout.h"
+
+#define QUOTED_MAX 800 /* of a line of the log */
 
 struct launch launches[VM_MAX];
 uint32_t launched;
@@ -187,11 +190,14 @@ void launch_plan(void)
         }
         if (s->autostart)
             left -= ALIGN_DOWN(s->memory, GUESTRAM_BLOCK);
+        char quoted[QUOTED_MAX];
+
         log_event("plan",
                   "vm=%s vcpus=%u memory_mib=%llu weight=%u cap=%u kernel_bytes=%llu initrd_bytes=%llu "
                   "cmdline=\"%s\"",
                   s->name, s->vcpus, (unsigned long long)s->memory / MiB, s->weight, s->cap,
-                  (unsigned long long)s->kernel.len, (unsigned long long)s->initrd.len, s->cmdline);
+                  (unsigned long long)s->kernel.len, (unsigned long long)s->initrd.len,
+                  fmt_quote(quoted, sizeof(quoted), s->cmdline));
     }
 }
 

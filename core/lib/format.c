@@ -244,3 +244,20 @@ int fmt_print(char *buf, size_t size, const char *fmt, ...)
     va_end(ap);
     return len;
 }
+
+const char *fmt_quote(char *buf, size_t size, const char *text)
+{
+    size_t len = 0;
+
+    for (; *text; text++) {
+        size_t needed = *text == '"' || *text == '\\' ? 2 : 1;
+
+        if (len + needed >= size)
+            break;
+        if (needed == 2)
+            buf[len++] = '\\';
+        buf[len++] = *text;
+    }
+    buf[len] = '\0';
+    return buf;
+}

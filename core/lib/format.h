@@ -8,3 +8,5 @@
 /* Both write at most size bytes, the closing NUL included, and return the length the whole text would have. */
 int fmt_print(char *buf, size_t size, const char *fmt, ...) PRINTF(3, 4);
 int fmt_vprint(char *buf, size_t size, const char *fmt, va_list ap);
+/* The text as it can stand between double quotes: a backslash before each " and \. Cut where buf ends. Returns buf. */
+const char *fmt_quote(char *buf, size_t size, const char *text);

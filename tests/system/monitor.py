@@ -8,6 +8,10 @@ from keel import PAIR, parse_events, fits
 PAYLOAD = os.path.join(images.PAYLOADS, "exits.bz")
 
 
+# A line that is nothing but key=value.
+PAIRS = re.compile(r'(?:[\w.-]+=(?:"(?:[^"\\]|\\.)*"|[^\s"]*)(?: (?=\S)|$))+')
+
+
 def modules(path, text):
     """The modules of a machine whose keel.conf has this text; kernels are called `exits` there."""
     path.write_text(text)
@@ -57,6 +61,16 @@ class Monitor:
     def table(self, command):
         """The answer as a list of dictionaries."""
         return [pairs(line) for line in self.ask(command)]
+
+    def program(self, command, timeout=20):
+        """The same as a program asks for it: all lines as dictionaries, the last one says what ended."""
+        begin = len(self.machine.output())
+        self.machine.send("kv %s\r" % command)
+        self.machine.expect(r"keel\| (?:vm=\S+ )?end=[^\r\n]*\r?\n", timeout)
+        text = self.machine.output()[begin:].replace("\r", "")
+        lines = re.findall(r"^keel\| (.*)$", text, re.M)
+        assert [line for line in lines if not PAIRS.fullmatch(line)] == []
+        return [pairs(line) for line in lines]
 
     def look(self, command):
         """The answer of regs, mem, walk or trace, which comes when the VM has come to rest."""

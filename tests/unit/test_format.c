@@ -20,6 +20,18 @@
 #pragma GCC diagnostic ignored "-Wformat-overflow"
 #pragma GCC diagnostic ignored "-Wformat-zero-length"
 
+static void test_quote(void **state)
+{
+    char text[8];
+
+    (void)state;
+    assert_string_equal(fmt_quote(text, sizeof(text), "a b"), "a b");
+    assert_string_equal(fmt_quote(text, sizeof(text), "\"\\x"), "\\\"\\\\x");
+    assert_string_equal(fmt_quote(text, sizeof(text), "12345678"), "1234567");
+    assert_string_equal(fmt_quote(text, sizeof(text), "123456\""), "123456"); /* not half of it */
+    assert_string_equal(fmt_quote(text, 1, "x"), "");
+}
+
 static void test_integers(void **state)
 {
     (void)state;
@@ -89,10 +101,8 @@ static void test_odd_formats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_odd_formats),
+        cmocka_unit_test(test_quote),      cmocka_unit_test(test_integers),    cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_truncation), cmocka_unit_test(test_odd_formats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

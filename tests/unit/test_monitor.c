@@ -40,7 +40,15 @@ static int run_extra(uint32_t count, const char *const *words)
     return count > 3 ? ERR_INVALID : 0;
 }
 
+static int run_later(uint32_t count, const char *const *words)
+{
+    (void)count, (void)words;
+    ran += monitor_for_program();
+    return MONITOR_LATER;
+}
+
 static const struct monitor_command extra[] = {
+    {"later", "", "answers later", run_later},
     {"vms", "[NAME] [WHAT]", "lists the VMs", run_extra},
     {"cap", "", "lists the capabilities", run_extra},
 };
@@ -57,7 +65,7 @@ static int set_up(void **state)
     assert_int_equal(console_add_sink(&sink), 0);
     console_vm_add(&web, "web", NULL, NULL);
     monitor_init(off, reboot);
-    assert_int_equal(monitor_register(extra, 2), 0);
+    assert_int_equal(monitor_register(extra, 3), 0);
     return 0;
 }
 
@@ -267,8 +275,9 @@ static void test_help_is_sorted(void **state)
 
     (void)state;
     type("\x1dhelp\r");
-    for (const char *const *name = (const char *const[]){"cap ", "console NAME ", "help ", "poweroff ",
-                                                         "quit ", "reboot ", "vms [NAME] [WHAT] ", NULL};
+    for (const char *const *name =
+             (const char *const[]){"cap ", "console NAME ", "help ", "kv COMMAND... ", "poweroff ", "quit ",
+                                   "reboot ", "vms [NAME] [WHAT] ", NULL};
          *name; name++) {
         char line[64] = "\r\nkeel| ";
         const char *at = strstr(out, strcat(line, *name));
@@ -280,6 +289,36 @@ static void test_help_is_sorted(void **state)
     out_len = 0;
     type("help me\r");
     assert_non_null(strstr(out, "usage: help"));
+}
+
+/* Pairs alone, whatever becomes of it, and a last line that says what ended. */
+static void test_kv(void **state)
+{
+    (void)state;
+    type("\x1dkv\r");
+    assert_out("keel> kv\r\nkeel| usage: kv COMMAND...\r\nkeel> ");
+    type("kv vms a\"b\r");
+    assert_out("kv vms a\"b\r\nkeel| end=\"vms\"\r\nkeel> ");
+    assert_int_equal(last_count, 2);
+    type("kv vms a b c\r");
+    assert_out(
+        "kv vms a b c\r\nkeel| error=usage usage=\"vms [NAME] [WHAT]\"\r\nkeel| end=\"vms\"\r\nkeel> ");
+    type("kv x\"y\\\r");
+    assert_out("kv x\"y\\\r\nkeel| error=no-such-command command=\"x\\\"y\\\\\"\r\nkeel| end=none\r\nkeel> ");
+    type("kv console nobody\r");
+    assert_out(
+        "kv console nobody\r\nkeel| error=no-such-vm vm=\"nobody\"\r\nkeel| end=\"console\"\r\nkeel> ");
+    type("kv kv vms\r");
+    assert_out("kv kv vms\r\nkeel| error=usage usage=\"kv COMMAND...\"\r\nkeel| end=\"kv\"\r\nkeel> ");
+    type("kv help\r");
+    assert_non_null(strstr(out, "keel| command=\"console\" usage=\"NAME\" help=\"passes"));
+    assert_null(strstr(out, "Tab"));
+    assert_non_null(strstr(out, "keel| end=\"help\"\r\nkeel> "));
+    assert_false(monitor_for_program());
+    ran = 0;
+    type("kv later\r");
+    assert_null(strstr(out, "end=\"later\""));
+    assert_int_equal(ran, 1);
 }
 
 static void test_console(void **state)
@@ -314,7 +353,7 @@ static void test_too_many_commands(void **state)
     for (uint32_t i = 0; i < MONITOR_MAX_COMMANDS; i++)
         many[i] = (struct monitor_command){"m", "", "", run_extra};
     assert_int_equal(monitor_register(many, MONITOR_MAX_COMMANDS), ERR_NOMEM);
-    assert_int_equal(monitor_register(many, MONITOR_MAX_COMMANDS - 7), 0);
+    assert_int_equal(monitor_register(many, MONITOR_MAX_COMMANDS - 9), 0);
     assert_int_equal(monitor_register(many, 1), ERR_NOMEM);
 }
 
@@ -323,9 +362,10 @@ static void test_too_many_commands(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_prompt_and_back), TEST(test_commands),  TEST(test_editing),    TEST(test_line_is_bounded),
-        TEST(test_help_is_sorted),  TEST(test_console),   TEST(test_power),      TEST(test_too_many_commands),
-        TEST(test_long_line),       TEST(test_two_words), TEST(test_completion), TEST(test_completion_limits),
+        TEST(test_prompt_and_back),   TEST(test_commands),  TEST(test_editing),   TEST(test_line_is_bounded),
+        TEST(test_help_is_sorted),    TEST(test_kv),        TEST(test_console),   TEST(test_power),
+        TEST(test_too_many_commands), TEST(test_long_line), TEST(test_two_words), TEST(test_completion),
+        TEST(test_completion_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
