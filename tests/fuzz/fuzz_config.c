@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "boot/options.h"
 #include "core/lib/panic.h"
 #include "guests/config.h"
 #include "guests/launch.h"
@@ -75,8 +76,23 @@ static void check_vm(const struct config_vm *vm)
     assert(vm->bad || (!vm->kernel.name != !vm->firmware.name && vm->memory >= MACHINE_MEMORY_MIN));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* The multiboot2 line has the same options, and goes before the file. */
+static void check_options(const uint8_t *data, size_t size)
+{
+    static struct options options;
+    char line[1024];
+    size_t len = size < sizeof(line) ? size : sizeof(line) - 1;
+
+    memcpy(line, data, len);
+    line[len] = '\0';
+    assert(options_parse(&options, line) >= 0);
+    assert(memchr(options.disable, 0, sizeof(options.disable)));
+    if (options_fill(&options, &config.keel) && config.keel.on_idle)
+        assert(options.on_idle);
+    assert(memchr(options.disable, 0, sizeof(options.disable)));
+}
+
+static void check_text(const uint8_t *data, size_t size)
 {
     struct told told = {.lines = lines_of(data, size)};
     uint32_t faults = config_parse((const char *)data, size, &config, report, &told), good = 0;
@@ -93,5 +109,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(faults == told.count);
     for (uint32_t i = 0; i < config.vm_count; i++)
         assert(config.vms[i].bad || config.vms[i].kernel.name == NULL || config.vms[i].kernel.name[0] != 'x');
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    check_text(data, size);
+    check_options(data, size);
     return 0;
 }

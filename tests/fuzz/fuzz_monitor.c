@@ -52,11 +52,19 @@ static int run(uint32_t count, const char *const *words)
     return count > 2 ? -1 : 0;
 }
 
+static int run_later(uint32_t count, const char *const *words)
+{
+    if (count == 2)
+        monitor_no_vm(words[1]);
+    return MONITOR_LATER;
+}
+
 static const struct monitor_command rows[] = {
     {"vm list", "", "lists", run},
     {"vm start", "NAME", "starts", run},
     {"stats", "[NAME]", "counts", run},
     {"vm start all now", "NAME", "starts all", run},
+    {"later", "NAME", "answers later", run_later},
 };
 
 static void check_editor(const uint8_t *data, size_t size)
@@ -88,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     console_vm_add(&vm, "vm", NULL, NULL);
     monitor_init(power, power);
     monitor_set_names(name_at);
-    assert(monitor_register(rows, 4) == 0);
+    assert(monitor_register(rows, 5) == 0);
     for (size_t i = 0; i < size; i++) {
         console_enter_monitor();
         console_input(data[i]);
