@@ -194,7 +194,7 @@ unit-programs: $(UNIT_TESTS)
 fuzz-programs: $(FUZZERS)
 
 test-unit: unit-programs
-	@$(PYTHON) tests/run-unit $(if $(K),-k '$(K)') $(UNIT_TESTS)
+	@$(PYTHON) tests/run-unit $(if $(K),-k '$(K)') $(UNIT_TESTS) $(sort $(wildcard tests/unit/test_*.py))
 
 fuzz: fuzz-programs
 	@$(PYTHON) tests/run-fuzz $(if $(T),-t $(T)) $(if $(TOTAL),--total $(TOTAL)) \

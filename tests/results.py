@@ -30,20 +30,10 @@ class Results:
     def finish(self):
         """Writes the files, prints the last line; returns the exit status."""
         os.makedirs(RESULTS, exist_ok=True)
-        self.write_junit(os.path.join(RESULTS, self.suite + ".xml"))
+        write_junit(os.path.join(RESULTS, self.suite + ".xml"), self.suite, self.cases)
         write_tap(os.path.join(RESULTS, self.suite + ".tap"), self.cases)
         print(summary(self.count("passed"), self.count("failed"), self.count("skipped")))
         return 1 if self.count("failed") or not self.count("passed") else 0
-
-    def write_junit(self, path):
-        suite = xml.Element("testsuite", name=self.suite, tests=str(len(self.cases)), errors="0",
-                            failures=str(self.count("failed")), skipped=str(self.count("skipped")))
-        for name, state, seconds, message in self.cases:
-            case = xml.SubElement(suite, "testcase", classname=self.suite, name=name, time="%.3f" % seconds)
-            if state != "passed":
-                tag = "failure" if state == "failed" else "skipped"
-                xml.SubElement(case, tag, message=printable(message)[:200]).text = printable(message)
-        xml.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
 
 
 def printable(text):
@@ -55,14 +45,31 @@ def summary(passed, failed, skipped=0):
     return "%d passed, %d failed%s" % (passed, failed, ", %d skipped" % skipped if skipped else "")
 
 
+def write_junit(path, suite, cases):
+    states = [case[1] for case in cases]
+    root = xml.Element("testsuite", name=suite, tests=str(len(cases)), errors="0", failures=str(states.count("failed")),
+                       skipped=str(states.count("skipped")))
+    for name, state, seconds, message in cases:
+        case = xml.SubElement(root, "testcase", classname=suite, name=name, time="%.3f" % seconds)
+        if state != "passed":
+            tag = "failure" if state == "failed" else "skipped"
+            xml.SubElement(case, tag, message=printable(message)[:200]).text = printable(message)
+    xml.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def tap_case(number, case):
+    """The lines of one case."""
+    name, state, _, message = case
+    skip = " # SKIP " + message.split("\n")[0] if state == "skipped" else ""
+    text = "%s %d - %s%s\n" % ("not ok" if state == "failed" else "ok", number, name, skip)
+    return text + "".join("# %s\n" % line for line in message.split("\n") if state == "failed")
+
+
 def write_tap(path, cases):
     with open(path, "w", encoding="utf-8") as tap:
         tap.write("TAP version 13\n1..%d\n" % len(cases))
-        for number, (name, state, _, message) in enumerate(cases, 1):
-            tap.write("%s %d - %s%s\n" % ("not ok" if state == "failed" else "ok", number, name,
-                                          " # SKIP " + message.split("\n")[0] if state == "skipped" else ""))
-            if state == "failed":
-                tap.write("".join("# %s\n" % line for line in message.split("\n")))
+        for number, case in enumerate(cases, 1):
+            tap.write(tap_case(number, case))
 
 
 def read_junit(path):

@@ -2,17 +2,11 @@
 import re
 
 from backends.machine import MachineError
+from judging.stream import ESCAPES, parse_event
 
 EVENT = re.compile(r"^keel\[\s*(?P<seconds>[0-9.]+)\] (?P<pairs>event=[^\r\n]*)\r?$", re.M)
-PAIR = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S*)')
 OWN_LINE = re.compile(r"^keel\[\s*[0-9.]+\] ")
 VM_LINE = re.compile(r"^(?P<name>[\w.-]+)\| ?(?P<text>.*)$")
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def parse_event(line):
-    """`event=vm name=web reason="power off"` as a dictionary of strings."""
-    return {key: value[1:-1] if value.startswith('"') else value for key, value in PAIR.findall(line)}
 
 
 def parse_events(text):

@@ -3,7 +3,7 @@ import os
 import re
 
 import images
-from keel import PAIR, parse_events, fits
+from keel import fits, parse_event, parse_events
 
 PAYLOAD = os.path.join(images.PAYLOADS, "exits.bz")
 
@@ -30,7 +30,7 @@ def conf(on_idle="poweroff", **vms):
 
 def pairs(line):
     """`vm=web state=running` as a dictionary."""
-    return {key: value.strip('"') for key, value in PAIR.findall(line)}
+    return parse_event(line)
 
 
 class Monitor:

@@ -149,7 +149,7 @@ def test_for_programs(monitor):
     assert monitor.program("frob") == [{"error": "no-such-command", "command": "frob"}, {"end": "none"}]
     assert monitor.program("log warn") == [{"log": "warn"}, {"end": "log"}]
     assert monitor.program("log info")[-1] == {"end": "log"}
-    assert monitor.program("vm info off")[1]["cmdline"] == 'fault=spin say=\\"two words\\"'
+    assert monitor.program("vm info off")[1]["cmdline"] == 'fault=spin say="two words"'
     monitor.seen = len(monitor.keel.events())
     for order, state in ORDERS:
         assert monitor.program("vm %s off" % order) == [{"end": "vm " + order}]
