@@ -2,18 +2,13 @@
 #include "guests/payload/payload.h"
 
 #include "core/lib/string.h"
-
-struct PACKED descriptor_pointer {
-    uint16_t limit;
-    uint64_t base;
-};
+#include "core/x86/descriptor.h"
 
 /* Without an IDT, an exception can't be delivered, nor the double fault that follows. */
 static void fault_triple(void)
 {
-    struct descriptor_pointer none = {0, 0};
-
-    __asm__ volatile("lidt %0; ud2" : : "m"(none));
+    load_idt(&(struct table_pointer){0, 0});
+    __asm__ volatile("ud2");
 }
 
 static void fault_reset(void)

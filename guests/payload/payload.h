@@ -6,6 +6,7 @@
 #include "core/x86/cr.h"
 #include "core/x86/io.h"
 #include "core/x86/msr.h"
+#include "core/x86/traps.h"
 
 /* Reports (report.c) -------------------------------------------------------------------------------------------- */
 
@@ -24,12 +25,6 @@ bool known_wrong(const char *name);
 NORETURN void finish(void);
 
 /* Traps (trap.c) ------------------------------------------------------------------------------------------------ */
-
-struct trap_frame {
-    uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
-    uint64_t vector, error;
-    uint64_t rip, cs, rflags, rsp, ss;
-};
 
 /* What the last trap that was expected left; count says how many there were since trap_begin. */
 struct trap {

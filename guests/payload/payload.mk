@@ -1,7 +1,8 @@
 # Our own test guests, as bzImages: build/payload/exits.bz.
 
 PAYLOAD_SOURCES := $(sort $(wildcard guests/payload/*.c)) core/lib/format.c core/lib/mem.c core/lib/string.c
-PAYLOAD_OBJECTS := $(PAYLOAD_SOURCES:%.c=build/payload/obj/%.o) $(addprefix build/payload/obj/guests/payload/,start.o ap.o)
+PAYLOAD_ASM := $(addprefix build/payload/obj/,guests/payload/start.o guests/payload/ap.o core/x86/traps.o)
+PAYLOAD_OBJECTS := $(PAYLOAD_SOURCES:%.c=build/payload/obj/%.o) $(PAYLOAD_ASM)
 PAYLOAD_CFLAGS := $(filter-out -mcmodel=kernel,$(CFLAGS)) -mcmodel=small
 PAYLOAD_IMAGES := build/payload/exits.bz
 
@@ -12,7 +13,7 @@ build/payload/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(CPPFLAGS) $(PAYLOAD_CFLAGS) -MMD -MP -c $< -o $@
 
-build/payload/obj/guests/payload/start.o build/payload/obj/guests/payload/ap.o: build/payload/obj/%.o: %.asm
+$(PAYLOAD_ASM): build/payload/obj/%.o: %.asm
 	@mkdir -p $(@D)
 	$(call quiet,NASM)$(NASM) -f elf64 -Werror -o $@ $<
 

@@ -1,7 +1,7 @@
 ; The entry points of both boot protocols, and the way to C: our own page tables, GDT and stack.
 
         extern payload_main, bss_start, bss_end, boot_params, first_tsc
-        global gdt, tss, page_directory, pml4, stack_top, trap_stubs, entry32
+        global gdt, tss, page_directory, pml4, stack_top, entry32
 
 EFER equ 0xc0000080
 EFER_LME equ 1 << 8
@@ -81,60 +81,6 @@ flat:
 .stop:  cli
         hlt
         jmp .stop
-
-        section .text
-
-; 16 bytes for each vector: error code (made up where the CPU pushes none) and vector.
-        align 16
-trap_stubs:
-%assign vector 0
-%rep 256
-        align 16
-%if vector != 8 && (vector < 10 || vector > 14) && vector != 17 && vector != 21
-        push 0
-%endif
-        push vector
-        jmp trap_common
-%assign vector vector + 1
-%endrep
-
-        extern trap_dispatch
-trap_common:
-        push rax
-        push rcx
-        push rdx
-        push rbx
-        push rbp
-        push rsi
-        push rdi
-        push r8
-        push r9
-        push r10
-        push r11
-        push r12
-        push r13
-        push r14
-        push r15
-        mov rdi, rsp
-        cld
-        call trap_dispatch
-        pop r15
-        pop r14
-        pop r13
-        pop r12
-        pop r11
-        pop r10
-        pop r9
-        pop r8
-        pop rdi
-        pop rsi
-        pop rbp
-        pop rbx
-        pop rdx
-        pop rcx
-        pop rax
-        add rsp, 16
-        iretq
 
         section .data
 

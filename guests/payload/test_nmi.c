@@ -5,7 +5,7 @@
 
 #define SETTLE_US 200
 
-static volatile uint32_t nmi_count, nmi_depth, nmi_deepest, nmi_resend;
+static volatile uint32_t nmis, nmi_depth, nmi_deepest, nmi_resend;
 
 static void nmi_send(void)
 {
@@ -17,7 +17,7 @@ static void nmi_send(void)
 static void nmi_handler(struct trap_frame *f)
 {
     (void)f;
-    nmi_count++;
+    nmis++;
     nmi_depth++;
     nmi_deepest = MAX(nmi_deepest, nmi_depth);
     if (nmi_resend) {
@@ -31,7 +31,7 @@ static void nmi_handler(struct trap_frame *f)
 
 static void nmi_reset(uint32_t resend)
 {
-    nmi_count = nmi_depth = nmi_deepest = 0;
+    nmis = nmi_depth = nmi_deepest = 0;
     nmi_resend = resend;
 }
 
@@ -41,18 +41,18 @@ void test_nmi(void)
     nmi_reset(0);
     nmi_send();
     delay_us(SETTLE_US);
-    expect("nmi.delivered", nmi_count, 1);
+    expect("nmi.delivered", nmis, 1);
 
     nmi_reset(1);
     nmi_send();
     delay_us(SETTLE_US * 2);
-    expect("nmi.after-iret", nmi_count, 2);
+    expect("nmi.after-iret", nmis, 2);
     expect("nmi.not-nested", nmi_deepest, 1);
 
     nmi_reset(3);
     nmi_send();
     delay_us(SETTLE_US * 8);
-    expect("nmi.chain", nmi_count, 4);
+    expect("nmi.chain", nmis, 4);
     expect("nmi.chain-not-nested", nmi_deepest, 1);
     trap_handlers[EXC_NMI] = NULL;
 }

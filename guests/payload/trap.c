@@ -3,6 +3,7 @@
 
 #include "core/lib/bytes.h"
 #include "core/lib/string.h"
+#include "core/x86/descriptor.h"
 
 #define TSS_SELECTOR   0x30
 #define TSS_LIMIT      103
@@ -18,17 +19,11 @@ struct gate {
 
 _Static_assert(sizeof(struct gate) == 16, "SDM figure 6-8");
 
-struct PACKED descriptor_pointer {
-    uint16_t limit;
-    uint64_t base;
-};
-
 volatile struct trap trap;
 volatile uint64_t trap_resume, trap_at, trap_stack;
 void (*trap_handlers[256])(struct trap_frame *frame);
 
-extern const uint8_t trap_stubs[];
-void trap_dispatch(struct trap_frame *frame);
+extern const uint8_t trap_stubs[]; /* core/x86/traps.asm */
 
 static struct gate idt[256] __attribute__((aligned(16)));
 static uint8_t user_trap_stack[8192] __attribute__((aligned(16)));
@@ -60,7 +55,7 @@ static void trap_return(struct trap_frame *f)
     trap_resume = 0;
 }
 
-void trap_dispatch(struct trap_frame *f)
+void trap_handle(struct trap_frame *f)
 {
     if (trap_handlers[f->vector & 0xff]) {
         trap_handlers[f->vector & 0xff](f);
@@ -99,14 +94,12 @@ static void tss_load(void)
     put_le16((uint8_t *)tss + 102, TSS_LIMIT + 1);                                       /* no I/O bitmap */
     gdt[TSS_SELECTOR / 8] = TSS_LIMIT | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
     gdt[TSS_SELECTOR / 8 + 1] = base >> 32;
-    __asm__ volatile("ltr %w0" : : "r"(TSS_SELECTOR));
+    load_task(TSS_SELECTOR);
 }
 
 void trap_load(void)
 {
-    struct descriptor_pointer pointer = {sizeof(idt) - 1, (uint64_t)idt};
-
-    __asm__ volatile("lidt %0" : : "m"(pointer));
+    load_idt(&(struct table_pointer){sizeof(idt) - 1, (uint64_t)idt});
 }
 
 void trap_init(void)
