@@ -40,11 +40,6 @@ uint64_t clock_now(void)
     return scale_apply(clock_ns_scale, tsc - tsc_start);
 }
 
-uint64_t clock_ns_from_tsc(uint64_t ticks)
-{
-    return scale_saturate(clock_ns_scale, ticks);
-}
-
 uint64_t clock_tsc_from_ns(uint64_t ns)
 {
     return scale_saturate(to_tsc, ns);
@@ -61,13 +56,5 @@ uint64_t clock_ns_at(uint64_t tsc)
 {
     if (tsc == UINT64_MAX)
         return UINT64_MAX;
-    return tsc > tsc_start ? clock_ns_from_tsc(tsc - tsc_start) + 1 : 0;
-}
-
-void clock_delay(uint64_t ns)
-{
-    uint64_t start = rdtsc(), ticks = tsc_hz ? clock_tsc_from_ns(ns) : 0;
-
-    while (rdtsc() - start < ticks)
-        cpu_pause();
+    return tsc > tsc_start ? scale_saturate(clock_ns_scale, tsc - tsc_start) + 1 : 0;
 }

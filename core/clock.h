@@ -14,16 +14,10 @@ uint64_t clock_tsc_hz(void);
 uint64_t clock_now(void);
 /* TSC ticks to ns, for spans that are no longer than the machine runs. */
 extern struct scale clock_ns_scale;
-/*
- * The length of a span: TSC ticks in ns, and ns in ticks. A span that has no 64-bit result gives UINT64_MAX.
- */
-uint64_t clock_ns_from_tsc(uint64_t ticks);
+/* The length of a span in ticks; UINT64_MAX if that has no 64-bit result. */
 uint64_t clock_tsc_from_ns(uint64_t ns);
 /* The TSC's value at a point of time, for arming a timer; UINT64_MAX stays "never". */
 uint64_t clock_tsc_at(uint64_t ns);
 
 /* And back: the point of time at which the TSC has that value, rounded up; UINT64_MAX stays "never". */
 uint64_t clock_ns_at(uint64_t tsc);
-
-/* Spins for at least so long. Does nothing before clock_init(). */
-void clock_delay(uint64_t ns);

@@ -33,7 +33,8 @@ hpa_t lapic_base(void)
     return ALIGN_DOWN(rdmsr(MSR_APIC_BASE) & MASK(52), PAGE_SIZE);
 }
 
-bool lapic_in_x2apic(void)
+/* True if the firmware has left the calling core's LAPIC in x2APIC mode. */
+static bool lapic_in_x2apic(void)
 {
     return rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC;
 }

@@ -8,8 +8,6 @@
 
 /* Where the page of registers is, for hostmap_device(). */
 hpa_t lapic_base(void);
-/* True if the firmware has left the calling core's LAPIC in x2APIC mode. */
-bool lapic_in_x2apic(void);
 /* Gives the page, uncached; may be NULL if CAP_X2APIC is settled. Once, before the first lapic_enable(). */
 void lapic_init(volatile void *page);
 /*

@@ -22,7 +22,6 @@ struct cpu {
     uint64_t *gdt;
     void *vendor;   /* the back end's per-core data */
     bool wake;      /* an interrupt was taken, or this core has told itself: the run loop looks for work */
-    uint64_t nmis;  /* that came, on this core */
     uint32_t stage; /* how far its start-up is (boot/cores.c) */
 };
 

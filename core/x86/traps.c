@@ -23,7 +23,6 @@ _Static_assert(sizeof(struct gate) == 16, "IDT gate layout");
 extern const char trap_stubs[];
 
 static struct gate idt[256] __attribute__((aligned(4096)));
-static bool (*nmi_handler)(void);
 
 static uint32_t vector_ist(uint32_t vector)
 {
@@ -56,14 +55,9 @@ void traps_init(void)
 
 void traps_load(void)
 {
-    struct table_pointer pointer = {.limit = sizeof(idt) - 1, .base = traps_idt()};
+    struct table_pointer pointer = {.limit = sizeof(idt) - 1, .base = (uint64_t)idt};
 
     load_idt(&pointer);
-}
-
-uint64_t traps_idt(void)
-{
-    return (uint64_t)idt;
 }
 
 const char *trap_name(uint64_t vector)
@@ -99,22 +93,9 @@ const char *trap_name(uint64_t vector)
     return vector < TRAP_COUNT && names[vector] ? names[vector] : "unknown exception";
 }
 
-void nmi_set_handler(bool (*handler)(void))
+static void nmi_handle(void)
 {
-    nmi_handler = handler;
-}
-
-uint64_t nmi_count(void)
-{
-    return this_cpu()->nmis;
-}
-
-void nmi_handle(void)
-{
-    this_cpu()->nmis++;
     panic_join();
-    if (nmi_handler && nmi_handler())
-        return;
     log_warn("core %u: an NMI came, and nobody handles it", this_cpu()->index);
 }
 

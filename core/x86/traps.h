@@ -31,18 +31,9 @@ _Static_assert(offsetof(struct trap_frame, vector) == 15 * 8, "traps.asm pushes 
 void traps_init(void);
 /* Makes it the calling core's. */
 void traps_load(void);
-/* The table's address, for the host state of a VMCS. */
-uint64_t traps_idt(void);
 
 /* "page fault" and so on; never NULL. */
 const char *trap_name(uint64_t vector);
 
 /* Called by traps.asm. */
 void trap_handle(struct trap_frame *frame);
-
-/* An NMI that came while a guest ran is handed over here by the back end; one in the hypervisor comes by itself. */
-void nmi_handle(void);
-/* Who wants to see NMIs; returns true if this one was for him. One that nobody wants is logged. */
-void nmi_set_handler(bool (*handler)(void));
-/* How many this core has had. */
-uint64_t nmi_count(void);

@@ -109,14 +109,3 @@ int ioapic_route_isa(uint8_t irq, uint8_t vector, uint32_t apic_id)
     }
     return ioapic_route(irq, false, false, vector, apic_id);
 }
-
-void ioapic_mask(uint32_t gsi)
-{
-    const struct ioapic *ioapic = ioapic_of(gsi);
-
-    if (!ioapic)
-        return;
-    lock_take(&lock);
-    reg_write(ioapic, REG_RTE(gsi - ioapic->gsi_base), RTE_MASKED);
-    lock_drop(&lock);
-}

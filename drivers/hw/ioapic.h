@@ -17,4 +17,3 @@ void ioapic_init(const struct acpi_info *acpi);
 int ioapic_route_isa(uint8_t irq, uint8_t vector, uint32_t apic_id) MUST_CHECK;
 /* The same for a GSI, with its polarity and trigger mode given. */
 int ioapic_route(uint32_t gsi, bool active_low, bool level, uint8_t vector, uint32_t apic_id) MUST_CHECK;
-void ioapic_mask(uint32_t gsi);

@@ -338,15 +338,6 @@ static void work(struct uart *uart)
     interrupt_update(uart);
 }
 
-void uart_poll(struct uart *uart)
-{
-    if (!uart->present)
-        return;
-    uart_lock(uart);
-    work(uart);
-    uart_unlock(uart);
-}
-
 int uart_read(struct uart *uart)
 {
     int byte = -1;

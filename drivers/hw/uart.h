@@ -50,10 +50,6 @@ int uart_read(struct uart *uart);
 size_t uart_room(const struct uart *uart);
 /* Turns queued output on or off: with it, uart_write waits only when the queue is full. */
 void uart_set_queued(struct uart *uart, bool queued);
-/*
- * Moves queued bytes to the port, and bytes from the port to the ring, as far as that goes without waiting.
- */
-void uart_poll(struct uart *uart);
 /* Turns the port's interrupt on, once uart_interrupt will be called for it. */
 void uart_enable_interrupt(struct uart *uart);
 /* The handler of the port's interrupt; ctx is the uart. */
