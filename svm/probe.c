@@ -18,8 +18,7 @@ struct feature {
 };
 
 static const struct feature svm_features[] = {
-    {3, CAP_NRIPS},          {4, CAP_TSC_SCALING}, {5, CAP_VMCB_CLEAN}, {6, CAP_FLUSH_ASID},
-    {7, CAP_DECODE_ASSISTS}, {10, CAP_PLE},        {13, CAP_AVIC},      {16, CAP_VGIF},
+    {3, CAP_NRIPS}, {5, CAP_VMCB_CLEAN}, {6, CAP_FLUSH_ASID}, {7, CAP_DECODE_ASSISTS}, {10, CAP_PLE},
 };
 
 bool probe_has_svm(const struct svm_cpuid *id)

@@ -68,7 +68,6 @@ static const struct control controls[] = {
     CONTROL(proc2, PROC2_ENCLS, USE_OFFERED, NO_CAP,
             NULL), /* no enclaves: they would be outside of all EPTs */
     CONTROL(proc2, PROC2_XSAVES, USE_CAP, CAP_XSAVES, NULL),
-    CONTROL(proc2, PROC2_TSC_SCALING, USE_LATER, CAP_TSC_SCALING, NULL),
 
     CONTROL(exit, EXIT_SAVE_DEBUG, USE_ALWAYS, NO_CAP, LACKS "saving of debug controls"),
     CONTROL(exit, EXIT_HOST64, USE_ALWAYS, NO_CAP, LACKS "64-bit hosts"),
@@ -138,7 +137,6 @@ static struct caps caps_found(const struct vmx_capability *c)
         bits &= ~BIT(CAP_ASID);
     bits |= ev & EPT_CAP_2M ? BIT(CAP_NEST2M) : 0;
     bits |= ev & EPT_CAP_1G ? BIT(CAP_NEST1G) : 0;
-    bits |= ev & EPT_CAP_AD ? BIT(CAP_EPT_AD) : 0;
     bits |= ev & EPT_CAP_INVEPT_SINGLE ? BIT(CAP_INVEPT_SINGLE) : 0;
     bits |= ev & EPT_CAP_INVVPID_SINGLE ? BIT(CAP_INVVPID_SINGLE) : 0;
     return (struct caps){bits};

@@ -30,22 +30,17 @@
     X(INVVPID_SINGLE, "invvpidsingle")                                                                       \
     X(PREEMPTION_TIMER, "preempttimer")                                                                      \
     X(TPR_SHADOW, "tprshadow")                                                                               \
-    X(APICV, "apicv")   /* APIC register virtualization and virtual-interrupt delivery */                    \
-    X(POSTED, "posted") /* posted interrupts */                                                              \
-    X(PLE, "ple")       /* pause-loop exiting; SVM: pause filter */                                          \
-    X(VNMI, "vnmi")     /* virtual NMIs with NMI-window exiting */                                           \
-    X(EPT_AD, "eptad")                                                                                       \
+    X(APICV, "apicv")        /* APIC register virtualization and virtual-interrupt delivery */               \
+    X(POSTED, "posted")      /* posted interrupts */                                                         \
+    X(PLE, "ple")            /* pause-loop exiting; SVM: pause filter */                                     \
+    X(VNMI, "vnmi")          /* virtual NMIs with NMI-window exiting */                                      \
     X(LOAD_EFER, "loadefer") /* EFER switched by entry and exit controls */                                  \
     X(LOAD_PAT, "loadpat")                                                                                   \
     /* SVM */                                                                                                \
     X(NRIPS, "nrips") /* next RIP saved on exits */                                                          \
     X(DECODE_ASSISTS, "decodeassists")                                                                       \
     X(FLUSH_ASID, "flushasid")                                                                               \
-    X(VGIF, "vgif")                                                                                          \
-    X(AVIC, "avic")                                                                                          \
-    X(VMCB_CLEAN, "vmcbclean")                                                                               \
-    /* both again */                                                                                         \
-    X(TSC_SCALING, "tscscaling")
+    X(VMCB_CLEAN, "vmcbclean")
 
 enum cap {
 #define X(id, name) CAP_##id,

@@ -72,14 +72,6 @@ static inline uint64_t trap_vector(void)
         trap_vector();                                                                                       \
     })
 
-static inline uint64_t read_flags(void)
-{
-    uint64_t v;
-
-    __asm__ volatile("pushfq; pop %0" : "=r"(v));
-    return v;
-}
-
 /* MSR accesses that may trap give the vector. */
 static inline uint64_t rdmsr_trap(uint32_t msr, uint64_t *value)
 {

@@ -53,11 +53,11 @@ static void test_disable(void **state)
 static void test_format(void **state)
 {
     (void)state;
-    struct caps c = {BIT(CAP_PAGE1G) | BIT(CAP_SMEP) | BIT(CAP_TSC_SCALING)};
+    struct caps c = {BIT(CAP_PAGE1G) | BIT(CAP_SMEP) | BIT(CAP_VMCB_CLEAN)};
     char buf[640], whole[640];
 
     caps_format(c, buf, sizeof(buf));
-    assert_string_equal(buf, "page1g,smep,tscscaling");
+    assert_string_equal(buf, "page1g,smep,vmcbclean");
     caps_format((struct caps){0}, buf, sizeof(buf));
     assert_string_equal(buf, "");
     caps_format((struct caps){MASK(CAP_COUNT)}, whole, sizeof(whole));

@@ -87,7 +87,7 @@ static void test_everything(void **state)
     expect("# two VMs\r\n"
            "[keel]   # what isn't about a VM\r\n"
            "on_idle = monitor\r\n"
-           "disable = apicv, smap,vgif\r\n"
+           "disable = apicv, smap,nrips\r\n"
            "log=debug\r\n"
            "console = line\r\n"
            "serial = com2,9600\r\n"
@@ -120,7 +120,7 @@ static void test_everything(void **state)
            "cmdline =",
            "");
     assert_int_equal(c.keel.on_idle, IDLE_MONITOR);
-    assert_string_equal(c.keel.disable, "apicv,smap,vgif");
+    assert_string_equal(c.keel.disable, "apicv,smap,nrips");
     assert_true(c.keel.log_set && c.keel.log == LOG_DEBUG);
     assert_int_equal(c.keel.console, CONSOLE_LINE);
     assert_true(c.keel.serial == SERIAL_PORT && c.keel.serial_port == 0x2f8 && c.keel.serial_baud == 9600);
