@@ -239,6 +239,12 @@ static bool write_address(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return write_switched(vcpu, msr, value);
 }
 
+/* Of bits for RFLAGS. */
+static bool write_sfmask(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return !(value >> 32) && write_switched(vcpu, msr, value);
+}
+
 static bool tsc_aux_visible(struct vcpu *vcpu)
 {
     return cpuid_has(&vcpu->vm->cpuid, 0x80000001, 3, 27) || cpuid_has(&vcpu->vm->cpuid, 7, 2, 22);
@@ -367,7 +373,7 @@ static const struct msr_row msr_rows[] = {
     {MSR_EFER, MSR_EFER, read_efer, write_efer},
     {MSR_STAR, MSR_STAR, read_switched, write_switched},
     {MSR_LSTAR, MSR_CSTAR, read_switched, write_address},
-    {MSR_SFMASK, MSR_SFMASK, read_switched, write_switched},
+    {MSR_SFMASK, MSR_SFMASK, read_switched, write_sfmask},
     {MSR_FS_BASE, MSR_KERNEL_GS_BASE, read_switched, write_address},
     {MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux},
     {MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, read_amd, write_amd_ignored}, /* counters that stand still */

@@ -51,7 +51,10 @@ struct vcpu_ops {
     void (*set_seg)(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in);
     /* All that fetching and carrying out an instruction depends on, at once. */
     void (*get_code)(struct vcpu *vcpu, struct vcpu_code *out);
-    /* MSRs that the hardware switches with the guest and that core/msr.c finds intercepted: FS/GS base, SYSENTER, STAR.. */
+    /*
+     * MSRs that the hardware switches with the guest and that core/msr.c finds intercepted: FS/GS base, SYSENTER, STAR..
+     * Which values are right is for core to say.
+     */
     int (*get_msr)(struct vcpu *vcpu, uint32_t msr, uint64_t *value); /* ERR_NOTFOUND: not one of those */
     int (*set_msr)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
     /* Event injection, for core/event.c: is an event of this kind deliverable now; inject it; ask for an exit when it is. */

@@ -156,31 +156,6 @@ int vmx_get_msr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
     return known ? 0 : ERR_NOTFOUND;
 }
 
-/* What WRMSR would refuse, or VM entry (SDM 27.3.1.3). */
-static bool msr_value_valid(uint32_t msr, uint64_t value)
-{
-    uint32_t shift = 64 - vmx.capability.linear_bits;
-
-    switch (msr) {
-    case MSR_SYSENTER_CS:
-    case MSR_STAR:
-        return true;
-    case MSR_SFMASK:
-    case MSR_TSC_AUX:
-        return !(value >> 32);
-    case MSR_PAT:
-        for (uint32_t i = 0; i < 64; i += 8) {
-            uint8_t type = (uint8_t)(value >> i);
-
-            if (type > 7 || type == 2 || type == 3)
-                return false;
-        }
-        return true;
-    default:
-        return (uint64_t)((int64_t)(value << shift) >> shift) == value;
-    }
-}
-
 static void pat_set(struct vmx_vcpu *v, uint64_t pat)
 {
     v->pat = pat;
@@ -219,8 +194,6 @@ int vmx_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
     if (err)
         return err;
-    if (!msr_value_valid(msr, value))
-        return ERR_INVALID;
     vmcs_borrow(v);
     guest_msr_write(v, msr, value);
     vmcs_return(v);

@@ -267,6 +267,14 @@ static void test_addresses(void **state)
     }
 }
 
+static void test_sfmask(void **state)
+{
+    (void)state;
+    assert_true(takes(MSR_SFMASK, UINT32_MAX));
+    assert_true(value_of(MSR_SFMASK) == UINT32_MAX);
+    assert_false(takes(MSR_SFMASK, 1ull << 32));
+}
+
 static void test_debugctl(void **state)
 {
     (void)state;
@@ -298,7 +306,8 @@ int main(void)
         cmocka_unit_test_setup(test_memory_types, start), cmocka_unit_test_setup(test_variable_ranges, start),
         cmocka_unit_test_setup(test_reset, start),        cmocka_unit_test_setup(test_tsc, start),
         cmocka_unit_test_setup(test_efer, start),         cmocka_unit_test_setup(test_addresses, start),
-        cmocka_unit_test_setup(test_debugctl, start),     cmocka_unit_test_setup(test_features, start),
+        cmocka_unit_test_setup(test_sfmask, start),       cmocka_unit_test_setup(test_debugctl, start),
+        cmocka_unit_test_setup(test_features, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
