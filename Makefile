@@ -20,7 +20,6 @@ IMAGE_LIMIT := 524288
 # in core/lib/ and mm/ all files are pure but these:
 IMPURE := \
 	core/lib/mem.c \
-	mm/host.c \
 	mm/hostmap.c \
 
 # in core/ none is pure but these:

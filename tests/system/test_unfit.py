@@ -65,3 +65,12 @@ def test_text_screen(machine):
 def test_framebuffer(machine):
     keel = machine.keel(cpu="max,-la57,-npt", debug_exit=False, firmware="ovmf")
     assert NO_NPT in shown(keel, lambda: screen.lines(keel.machine.picture()))
+
+
+@QEMU
+def test_no_long_mode(machine):
+    """Told by the first instructions, which can't switch anything off: the processor halts."""
+    keel = machine.keel(cpu="qemu32")
+    sentence = "this CPU has no 64-bit mode; Keel needs one with VT-x or SVM"
+    keel.line(sentence, 120)
+    assert sentence in keel.machine.screen()[0]
