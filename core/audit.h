@@ -9,7 +9,7 @@
 struct audit_result {
     uint64_t vms, guest_bytes, host_leaves;
     uint64_t leaves, leaves_4k, leaves_2m, leaves_1g; /* of the nested tables: all, and by size */
-    uint32_t faults; /* each has its own log line */
+    uint32_t faults;                                  /* each has its own log line */
 };
 
 /* Runs the audit and writes event=audit. Nothing may change the tables meanwhile. */
