@@ -2,7 +2,8 @@
 #
 #   make                    build/keel.elf (two-pass link: the second with the symbol table of the first)
 #   make iso                build/keel.iso: Keel, a stock Debian kernel and a small initramfs
-#   make run [BACKEND=B]    that ISO on the best back end of this machine, its console in this terminal
+#   make run [BACKEND=B]    the demo, iso/demo.conf, on the best back end of this machine, its console in this terminal
+#            [CONF=FILE]    the VMs of another keel.conf; CORES=N and MEMORY=MIB are the machine's
 #   make test               everything below, ends with "N passed, N failed"
 #   make test-unit [K=X]    unit tests on the host under ASan and UBSan
 #   make test-setup [K=EXPR]   what the set-up scripts say when a download fails
@@ -66,6 +67,9 @@ NASM := nasm
 LD := ld
 IASL := iasl
 BACKEND ?=
+CONF ?=
+CORES ?=
+MEMORY ?=
 K ?=
 T ?=
 TOTAL ?=
@@ -221,10 +225,14 @@ build/keel.iso: build/keel.elf iso/build-iso $(GUEST)
 	$(call quiet,ISO)iso/build-iso -o $@ -k build/keel.elf -m build/guest/vmlinuz 'vmlinuz console=ttyS0' \
 		-m build/guest/initrd.gz initrd.gz
 
-# The tools come first, and only then what is built with them.
+# The tools come first, and only then what is built with them. Each back end has an image of its own: two may run at once.
+RUN_ISO := build/run$(if $(BACKEND),-$(BACKEND)).iso
+
 run: deps
-	@$(MAKE) --no-print-directory iso
-	@$(PYTHON) tests/backends/run $(if $(BACKEND),--backend $(BACKEND)) build/keel.iso
+	@$(MAKE) --no-print-directory -s all $(if $(CONF),,$(GUEST)) $(if $(filter bochs-vmx,$(BACKEND)),$(BOCHS))
+	@iso/mkiso $(or $(CONF),iso/demo.conf) $(RUN_ISO)
+	@$(PYTHON) tests/backends/run $(if $(BACKEND),--backend $(BACKEND)) $(if $(CORES),--cores $(CORES)) \
+		$(if $(MEMORY),--memory $(MEMORY)) $(RUN_ISO)
 
 # Tests -----------------------------------------------------------------------------------------------------------
 

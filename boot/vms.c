@@ -65,17 +65,39 @@ static void vms_ended(int status)
     machine_idle(vms_options, status);
 }
 
+/* The first VM from `from` on that was made, by its number; LAUNCH_NONE if there is none. */
+static uint32_t console_next(uint32_t from)
+{
+    for (uint32_t i = from; i < launch_count(); i++)
+        if (console_vm_find(launch_spec(i)->name))
+            return i;
+    return LAUNCH_NONE;
+}
+
 /* With a single VM its console is passed through raw, unless an option says otherwise (DESIGN 7). */
+static bool console_is_raw(void)
+{
+    return vms_options->console == CONSOLE_UNSET ? launch_count() == 1
+                                                 : vms_options->console == CONSOLE_FOCUS;
+}
+
 static void console_choose(void)
 {
-    bool raw = vms_options->console == CONSOLE_UNSET ? launch_count() == 1
-                                                     : vms_options->console == CONSOLE_FOCUS;
-    struct console_vm *vm = NULL;
+    uint32_t first = console_next(0);
 
-    for (uint32_t i = 0; i < launch_count() && !vm; i++)
-        vm = console_vm_find(launch_spec(i)->name);
-    if (vm)
-        console_attach(vm, raw);
+    if (first != LAUNCH_NONE)
+        console_attach(console_vm_find(launch_spec(first)->name), console_is_raw());
+}
+
+/* Where what is typed goes, and how to get elsewhere: the last line before the guests' own. */
+static void console_explain(uint32_t first, uint32_t second)
+{
+    if (first == LAUNCH_NONE)
+        return;
+    log_info("%s VM %s. Ctrl-] for Keel's prompt:%s%s%s help, quit",
+             console_is_raw() ? "this is" : "what you type goes to", launch_spec(first)->name,
+             second == LAUNCH_NONE ? "" : " console ", second == LAUNCH_NONE ? "" : launch_spec(second)->name,
+             second == LAUNCH_NONE ? "" : ",");
 }
 
 /* limit=: an end for machines whose VMs have none. */
@@ -129,6 +151,8 @@ void vms_configure(struct boot_info *boot, struct options *options)
 
 void vms_start(const struct boot_info *boot, const struct options *options, uint64_t entered)
 {
+    uint32_t first, second;
+
     vms_options = options;
     monitor_init(monitor_power_off, monitor_reboot);
     if (commands_init())
@@ -142,8 +166,13 @@ void vms_start(const struct boot_info *boot, const struct options *options, uint
     if (audit_run().faults)
         machine_end(1);
     limit_arm(options->limit);
+    first = console_next(0);
+    second = first == LAUNCH_NONE ? LAUNCH_NONE : console_next(first + 1);
     launch_all(vms_ended);
     /* What a guest adds to it is its own TSC at its first instruction, which began when its reset did. */
-    log_event("bench", "entry-to-reset=%llu copy=%llu", (unsigned long long)(machine_first_reset() - entered),
-              (unsigned long long)machine_copy_ticks());
+    if (machine_first_reset())
+        log_event("bench", "entry-to-reset=%llu copy=%llu",
+                  (unsigned long long)(machine_first_reset() - entered),
+                  (unsigned long long)machine_copy_ticks());
+    console_explain(first, second);
 }

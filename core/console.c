@@ -40,10 +40,7 @@ static struct console {
     const struct console_monitor *monitor;
 } console;
 
-/*
- * Once there is a panic, the lock's holder may never go on: it is asked for politely, then done without, and
- * so do the sinks from then on.
- */
+/* Once there is a panic, the lock's holder may never go on: it is asked politely, then done without, as the sinks do. */
 static bool console_lock(void)
 {
     if (LIKELY(!log_panicked())) {
@@ -87,10 +84,7 @@ static void line_end(void)
     console.tail = TAIL_NONE;
 }
 
-/*
- * Ends whoever's unfinished line. A VM's is kept, so that it is written again as a whole when there is more
- * of it.
- */
+/* Ends whoever's unfinished line. A VM's is kept, so that it is written again as a whole when there is more of it. */
 static void tail_close(void)
 {
     if (console.tail != TAIL_NONE)
@@ -216,9 +210,7 @@ static void vm_lines_write(struct console_vm *vm, const uint8_t *bytes, size_t l
         vm_byte(vm, bytes[i]);
     if (vm->len == vm->shown || vm_is_hidden(vm))
         return;
-    /*
-     * An unfinished line that stands there already grows as it comes: what is typed is echoed without delay.
-     */
+    /* An unfinished line that stands there already grows as it comes: what is typed is echoed without delay. */
     if (vm_has_tail(vm))
         vm_show(vm);
     else
@@ -370,11 +362,12 @@ void console_vm_add(struct console_vm *vm, const char *name, void (*input)(void 
 
 void console_vm_remove(struct console_vm *vm)
 {
-    bool taken;
+    bool taken, gap; /* it has the console for itself, and there are others */
 
     lock_take(&console.input_lock);
     taken = console_lock();
     vm_flush(vm);
+    gap = vm_is_raw(vm) && console.vms.next != console.vms.prev;
     if (vm_has_tail(vm))
         tail_close();
     if (console.target == vm) {
@@ -386,6 +379,12 @@ void console_vm_remove(struct console_vm *vm)
     prompt_show();
     console_unlock(taken);
     lock_drop(&console.input_lock);
+    /* Who sits there would type to nobody. */
+    if (!gap)
+        return;
+    log_info("console: %.*s has gone; `console NAME` leads to another VM, `quit` switches the machine off",
+             (int)vm->prefix_len - 2, vm->prefix);
+    console_enter_monitor();
 }
 
 struct console_vm *console_vm_find(const char *name)

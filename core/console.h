@@ -68,7 +68,7 @@ void console_set_monitor(const struct console_monitor *monitor);
 /* Takes part in the console. The first VM that is added gets what is typed. */
 void console_vm_add(struct console_vm *vm, const char *name, void (*input)(void *ctx, uint8_t byte),
                     void *ctx);
-/* Puts out what is left, and leaves. */
+/* Puts out what is left, and leaves. In focus mode, the monitor follows if there are others. */
 void console_vm_remove(struct console_vm *vm);
 /* Puts out what it has written up to now, whether there is room for that or not. */
 void console_vm_flush(struct console_vm *vm);

@@ -65,6 +65,11 @@ class Machine:
     # What a back end says of itself.
 
     @classmethod
+    def cores_to_run(cls):
+        """How many cores are best if somebody just wants to use it."""
+        return min(4, os.cpu_count() or 1)
+
+    @classmethod
     def why_not(cls):
         """None if this machine can be started here, else the reason why it cannot."""
         return None

@@ -282,6 +282,22 @@ static void test_no_vm_to_resume(void **state)
     assert_true(console_in_monitor());
 }
 
+/* Who sits at the console of a VM that goes isn't left to type to nobody, if there are other VMs. */
+static void test_focus_goes(void **state)
+{
+    (void)state;
+    console_attach(&web, true);
+    console_vm_remove(&db);
+    assert_int_equal(monitor_entered, 0);
+    console_vm_add(&db, "db", take, db_typed);
+    console_vm_remove(&web);
+    assert_int_equal(monitor_entered, 1);
+    assert_true(console_in_monitor());
+    console_attach(&db, true);
+    console_vm_remove(&db);
+    assert_int_equal(monitor_entered, 1);
+}
+
 static void test_remove_shows_the_rest(void **state)
 {
     (void)state;
@@ -358,6 +374,7 @@ int main(void)
         TEST(test_focus),
         TEST(test_escape_leads_to_the_monitor_and_back),
         TEST(test_no_vm_to_resume),
+        TEST(test_focus_goes),
         TEST(test_remove_shows_the_rest),
         TEST(test_flush),
         TEST(test_sinks),
