@@ -144,6 +144,12 @@ uint64_t run_time(struct vcpu *vcpu)
     return sched_ran(&sched, &vcpu->sched, clock_now());
 }
 
+/* One that waits for the core is its running one soon. */
+bool run_is_idle(void)
+{
+    return !sched.running[this_cpu()->index];
+}
+
 void run_yield(void)
 {
     uint32_t cpu = this_cpu()->index;

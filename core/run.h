@@ -21,6 +21,8 @@ struct timer_queue *run_timers(uint32_t cpu);
 void run_start(struct vcpu *vcpu);
 /* Up to now, in ns. */
 uint64_t run_time(struct vcpu *vcpu);
+/* Does no vCPU want this core? Its own work may take as long as it likes then. */
+bool run_is_idle(void);
 /* The running vCPU of this core spins: others may go first. */
 void run_yield(void);
 

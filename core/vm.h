@@ -14,7 +14,14 @@
 #define VM_MAX_VCPUS 64
 #define VM_WHY_MAX   160
 
-enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_STOPPED, VM_CRASHED };
+enum vm_state {
+    VM_CREATED,
+    VM_RUNNING,
+    VM_PAUSED,
+    VM_STOPPED, /* waits for its restart */
+    VM_CRASHED, /* kept to look at */
+    VM_ENDING,  /* its memory is being scrubbed */
+};
 
 /* Why a VM left VM_RUNNING. */
 enum vm_stop {
@@ -52,6 +59,7 @@ struct vm {
     struct gmem mem;        /* RAM and ROM as seen through the guest window */
     struct pt nested;       /* EPT or NPT */
     struct hostspace space; /* the host page table with this VM's window */
+    uint64_t scrubbed;      /* how much of the window vmmem_scrub has done */
     struct bus pio, mmio, msr;
     struct lock devices;       /* guards the device models but the LAPICs, and `timers` */
     struct timer_queue timers; /* of the devices; vCPU 0 runs them */

@@ -84,17 +84,6 @@ int vmmem_expose(struct vm *vm, gpa_t gpa, uint64_t len, bool writable)
     return err ? err : vmmem_expose_piece(&e);
 }
 
-/* The window of this VM has to be loaded: its memory is mapped nowhere else. */
-static int vmmem_scrub_leaf(void *ctx, const struct pt_leaf *leaf)
-{
-    (void)ctx;
-    if (leaf->addr < WINDOW_BASE || leaf->addr - WINDOW_BASE >= WINDOW_SIZE)
-        return 0;
-    memset((void *)(uintptr_t)leaf->addr, 0, leaf->len);
-    guestram_free(leaf->hpa, leaf->len);
-    return 0;
-}
-
 uint64_t vmmem_open(const struct vm *vm)
 {
     uint64_t before = read_cr3();
@@ -108,12 +97,39 @@ void vmmem_close(uint64_t before)
     write_cr3(before);
 }
 
+/* What is scrubbed at once, while the core's other guests have to wait. */
+#define SCRUB_BYTES (256 * KiB)
+
+bool vmmem_scrub(struct vm *vm)
+{
+    struct pt_leaf leaf;
+    uint64_t before, len;
+
+    while (vm->scrubbed < WINDOW_SIZE && !pt_lookup(&vm->space.pt, WINDOW_BASE + vm->scrubbed, &leaf))
+        vm->scrubbed = leaf.addr + leaf.len - WINDOW_BASE;
+    if (vm->scrubbed >= WINDOW_SIZE)
+        return false;
+    len = MIN(leaf.addr + leaf.len - WINDOW_BASE - vm->scrubbed, SCRUB_BYTES);
+    before = vmmem_open(vm); /* its memory is mapped nowhere else */
+    memset((void *)(WINDOW_BASE + vm->scrubbed), 0, len);
+    vmmem_close(before);
+    vm->scrubbed += len;
+    return true;
+}
+
+static int vmmem_free_leaf(void *ctx, const struct pt_leaf *leaf)
+{
+    (void)ctx;
+    if (leaf->addr >= WINDOW_BASE && leaf->addr - WINDOW_BASE < WINDOW_SIZE)
+        guestram_free(leaf->hpa, leaf->len);
+    return 0;
+}
+
 void vmmem_free(struct vm *vm)
 {
-    uint64_t before = vmmem_open(vm);
-
-    pt_visit(&vm->space.pt, vmmem_scrub_leaf, NULL);
-    vmmem_close(before);
+    while (vmmem_scrub(vm))
+        ;
+    pt_visit(&vm->space.pt, vmmem_free_leaf, NULL);
     hostspace_free(&vm->space);
     pt_free(&vm->nested);
     gmem_init(&vm->mem, (void *)(uintptr_t)WINDOW_BASE);

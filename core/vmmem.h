@@ -10,7 +10,12 @@
 int vmmem_back(struct vm *vm, gpa_t gpa, uint64_t len) MUST_CHECK;
 /* Declares part of what is backed as RAM or ROM and lets the guest see it; page-aligned. */
 int vmmem_expose(struct vm *vm, gpa_t gpa, uint64_t len, bool writable) MUST_CHECK;
-/* Scrubs and gives back all of the VM's memory. The VM must not run. */
+/*
+ * Scrubs the next small piece of the memory of a VM that has ended, so that who calls can do other things in between. False
+ * if there was nothing left.
+ */
+bool vmmem_scrub(struct vm *vm);
+/* Gives back all of the VM's memory; what isn't scrubbed yet is first. The VM must not run. */
 void vmmem_free(struct vm *vm);
 /* Makes the VM's window the calling core's, for a while; vmmem_close takes what this returned, and brings back what was there. */
 uint64_t vmmem_open(const struct vm *vm) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include "core/lib/log.h"
 #include "core/run.h"
 #include "core/vmmem.h"
+#include "core/x86/percpu.h"
 #include "guests/board.h"
 #include "guests/launch_list.h"
 
@@ -15,7 +16,7 @@
 /* For a timer that finds its VM locked. */
 #define RETRY_NS 1000000
 
-static uint32_t active; /* VMs that run or are paused; 1 more while launch_all starts them */
+static uint32_t active; /* VMs that were started and aren't gone; 1 more while launch_all starts them */
 static void (*launch_ended)(int status);
 
 static void launch_set_failed(void)
@@ -23,8 +24,9 @@ static void launch_set_failed(void)
     __atomic_store_n(&launch_failed, true, __ATOMIC_RELAXED);
 }
 
-static void launch_activate(void)
+static void launch_activate(struct launch *l)
 {
+    l->counted = true;
     __atomic_fetch_add(&active, 1, __ATOMIC_ACQ_REL);
 }
 
@@ -88,6 +90,8 @@ static void launch_watchdog(struct timer *timer, uint64_t now)
     lock_drop(&l->lock);
 }
 
+static void launch_ending(struct timer *timer, uint64_t now);
+
 /* -- a VM comes and goes; its lock is held ---------------------------------------------------------------------- */
 
 static void launch_stats(const struct vm *vm)
@@ -97,12 +101,6 @@ static void launch_stats(const struct vm *vm)
                   (unsigned long long)vm->vcpus[i]->exits,
                   (unsigned long long)run_time(vm->vcpus[i]) / 1000000,
                   (unsigned long long)vm->vcpus[i]->stats.interrupts);
-}
-
-static void launch_destroy(struct launch *l)
-{
-    machine_destroy(l->vm);
-    l->vm = NULL;
 }
 
 static int launch_go(struct launch *l)
@@ -138,51 +136,51 @@ static bool launch_again(const struct launch *l)
 
 /*
  * It is over: memory and pool go back, unless the VM is kept for inspection. When the event is seen, all that it had is
- * free. The caller deactivates it.
+ * free. That takes its time, and is done in pieces by launch_ending.
  */
 static void launch_finish(struct launch *l)
 {
-    enum vm_stop why = l->vm->stop;
-    int status = l->vm->status;
+    struct vm *vm = l->vm;
 
-    if (status != 0)
+    if (vm->status != 0)
         launch_set_failed();
     timer_disarm(&l->watchdog);
-    if (why == VM_STOP_CRASH && l->spec.on_crash == ON_CRASH_HOLD)
-        l->vm->state = VM_CRASHED;
-    else
-        launch_destroy(l);
-    launch_event(l, why == VM_STOP_CRASH ? "crashed" : "stopped", why, status);
+    if (vm->stop == VM_STOP_CRASH && l->spec.on_crash == ON_CRASH_HOLD) {
+        vm->state = VM_CRASHED;
+        launch_event(l, "crashed", vm->stop, vm->status);
+    } else {
+        vm->state = VM_ENDING;
+        __atomic_store_n(&l->state, "stopping", __ATOMIC_RELAXED);
+    }
+    timer_init(&l->ending, run_timers(this_cpu()->index), launch_ending);
+    timer_arm(&l->ending, clock_now());
 }
 
-static bool launch_go_again(struct launch *l)
+static void launch_go_again(struct launch *l)
 {
     if (launch_go(l) == 0)
-        return true;
+        return;
     l->vm->stop = VM_STOP_FAILED;
     l->vm->status = 1;
     launch_finish(l);
-    return false;
 }
 
 static void launch_restart(struct timer *timer, uint64_t now)
 {
     struct launch *l = CONTAINER_OF(timer, struct launch, restart);
-    bool ended;
 
     if (!lock_try(&l->lock)) {
         timer_arm(timer, now + RETRY_NS);
         return;
     }
     /* An order may have come first. */
-    ended = l->vm && l->vm->state == VM_STOPPED && !launch_go_again(l);
+    if (l->vm && l->vm->state == VM_STOPPED)
+        launch_go_again(l);
     lock_drop(&l->lock);
-    if (ended)
-        launch_deactivate();
 }
 
-/* All of its vCPUs have given up their registers for good. False: it isn't active any more. */
-static bool launch_ended_run(struct launch *l)
+/* All of its vCPUs have given up their registers for good. */
+static void launch_ended_run(struct launch *l)
 {
     uint64_t soonest = l->began + RESTART_NS;
 
@@ -191,14 +189,15 @@ static bool launch_ended_run(struct launch *l)
     launch_stats(l->vm);
     if (!launch_again(l)) {
         launch_finish(l);
-        return false;
+        return;
     }
     launch_event(l, "restarting", l->vm->stop, l->vm->status);
-    if (l->vm->stop == VM_STOP_RESET || clock_now() >= soonest)
-        return launch_go_again(l);
+    if (l->vm->stop == VM_STOP_RESET || clock_now() >= soonest) {
+        launch_go_again(l);
+        return;
+    }
     l->vm->state = VM_STOPPED;
     timer_arm(&l->restart, soonest);
-    return true;
 }
 
 /* -- looking at one --------------------------------------------------------------------------------------------- */
@@ -230,16 +229,13 @@ static void launch_rested(struct launch *l)
 static void launch_parked(struct vm *vm)
 {
     struct launch *l = &launches[vm->id];
-    bool over = false;
 
     lock_take(&l->lock);
     if (vm->stop == VM_STOP_NONE)
         launch_rested(l);
     else
-        over = !launch_ended_run(l);
+        launch_ended_run(l);
     lock_drop(&l->lock);
-    if (over)
-        launch_deactivate();
 }
 
 int launch_visit(uint32_t index, launch_look look, const struct launch_args *args)
@@ -259,7 +255,7 @@ int launch_visit(uint32_t index, launch_look look, const struct launch_args *arg
 
 static int launch_look_at_rest(struct launch *l, launch_look look, const struct launch_args *args)
 {
-    if (!l->vm)
+    if (!l->vm || l->vm->state == VM_ENDING)
         return ERR_NOTFOUND;
     if (l->vm->state != VM_RUNNING) {
         launch_show(l->vm, look, args);
@@ -296,19 +292,8 @@ struct audit_result launch_audit(void)
     return result;
 }
 
-/* -- orders ----------------------------------------------------------------------------------------------------- */
-
-void launch_init(struct launch *l)
-{
-    timer_init(&l->restart, run_timers(0), launch_restart);
-    timer_init(&l->watchdog, run_timers(0), launch_watchdog);
-}
-
-/* A crashed VM that was kept makes place. */
 static int launch_make(struct launch *l)
 {
-    if (l->vm && l->vm->state == VM_CRASHED)
-        launch_destroy(l);
     if (l->vm || l->refused)
         return ERR_BUSY;
     l->vm = machine_create((uint32_t)(l - launches), &l->spec);
@@ -322,7 +307,7 @@ static int launch_first_go(struct launch *l)
 {
     int err;
 
-    launch_activate();
+    launch_activate(l);
     err = launch_go(l);
     if (err) {
         l->vm->status = 1;
@@ -330,6 +315,59 @@ static int launch_first_go(struct launch *l)
         launch_finish(l);
     }
     return err;
+}
+
+/* -- the end of one --------------------------------------------------------------------------------------------- */
+
+/* False: there is more to scrub. */
+static bool launch_gone(struct launch *l)
+{
+    enum vm_stop why = l->vm->stop;
+    int status = l->vm->status;
+
+    if (l->vm->state == VM_CRASHED)
+        return true;
+    if (vmmem_scrub(l->vm))
+        return false;
+    machine_destroy(l->vm);
+    l->vm = NULL;
+    launch_event(l, why == VM_STOP_CRASH ? "crashed" : "stopped", why, status);
+    if (l->start_after && launch_make(l) == 0)
+        (void)launch_first_go(l);
+    l->start_after = false;
+    return true;
+}
+
+/* The scrubbing pauses as long as each piece took, for others that want the core: they have half of it at least. */
+static void launch_ending(struct timer *timer, uint64_t now)
+{
+    struct launch *l = CONTAINER_OF(timer, struct launch, ending);
+    bool counted;
+
+    if (!lock_try(&l->lock)) {
+        timer_arm(timer, now + RETRY_NS);
+        return;
+    }
+    counted = l->counted;
+    l->counted = false;
+    if (!launch_gone(l)) {
+        uint64_t end = clock_now();
+
+        l->counted = counted;
+        timer_arm(timer, run_is_idle() ? end : end + (end - now));
+        counted = false;
+    }
+    lock_drop(&l->lock);
+    if (counted)
+        launch_deactivate();
+}
+
+/* -- orders ----------------------------------------------------------------------------------------------------- */
+
+void launch_init(struct launch *l)
+{
+    timer_init(&l->restart, run_timers(0), launch_restart);
+    timer_init(&l->watchdog, run_timers(0), launch_watchdog);
 }
 
 void launch_make_all(void)
@@ -344,60 +382,64 @@ void launch_make_all(void)
     }
 }
 
-/* False: it is there, and couldn't be started. */
-static bool launch_all_one(struct launch *l)
-{
-    bool good;
-
-    lock_take(&l->lock);
-    good = !l->vm || launch_first_go(l) == 0;
-    lock_drop(&l->lock);
-    return good;
-}
-
 void launch_all(void (*ended)(int status))
 {
     launch_ended = ended;
-    launch_activate(); /* the first may end before the last has begun */
-    for (uint32_t i = 0; i < launched; i++)
-        if (!launch_all_one(&launches[i]))
-            launch_deactivate();
+    __atomic_fetch_add(&active, 1, __ATOMIC_ACQ_REL); /* the first may end before the last has begun */
+    for (uint32_t i = 0; i < launched; i++) {
+        lock_take(&launches[i].lock);
+        if (launches[i].vm)
+            (void)launch_first_go(&launches[i]);
+        lock_drop(&launches[i].lock);
+    }
     launch_deactivate();
+}
+
+/* One that was kept after a crash makes place, and is made anew when its memory is clean. */
+static int launch_start_locked(struct launch *l)
+{
+    int err;
+
+    if (l->vm && l->vm->state == VM_CRASHED && !l->counted) {
+        l->vm->stop = VM_STOP_OPERATOR;
+        l->vm->status = 0;
+        launch_finish(l);
+    }
+    if (l->vm && l->vm->state == VM_ENDING) {
+        l->start_after = true;
+        return 0;
+    }
+    err = launch_make(l);
+    return err ? err : launch_first_go(l);
 }
 
 int launch_start(uint32_t index)
 {
     struct launch *l = &launches[index];
-    bool gone = false;
-    int err = ERR_BUSY;
+    int err;
 
     if (!lock_try(&l->lock))
-        return err;
-    err = launch_make(l);
-    if (!err) {
-        err = launch_first_go(l);
-        gone = err != 0;
-    }
+        return ERR_BUSY;
+    err = launch_start_locked(l);
     lock_drop(&l->lock);
-    if (gone)
-        launch_deactivate();
     return err;
 }
 
-/* One that waits for its restart has nothing that runs; a crashed one that was kept only has to go. */
-static bool launch_end_parked(struct launch *l, enum vm_stop why, int status)
+/* One that waits for its restart has nothing that runs. */
+static void launch_end_parked(struct launch *l, enum vm_stop why, int status)
 {
     timer_disarm(&l->restart);
-    if (why == VM_STOP_RESET)
-        return !launch_go_again(l);
+    if (why == VM_STOP_RESET) {
+        launch_go_again(l);
+        return;
+    }
     l->vm->stop = why;
     l->vm->status = status;
     launch_finish(l);
-    return true;
 }
 
-/* *over: it isn't active any more. A paused VM's vCPUs are parked: they have to run for a moment to take note of the end. */
-static int launch_end_locked(struct launch *l, enum vm_stop why, int status, bool *over)
+/* A paused VM's vCPUs are parked: they have to run for a moment to take note of the end. */
+static int launch_end_locked(struct launch *l, enum vm_stop why, int status)
 {
     struct vm *vm = l->vm;
 
@@ -406,14 +448,19 @@ static int launch_end_locked(struct launch *l, enum vm_stop why, int status, boo
     l->ordered_off = why != VM_STOP_RESET;
     switch (vm->state) {
     case VM_CRASHED:
-        if (why == VM_STOP_RESET)
+        if (why == VM_STOP_RESET || l->counted)
             return ERR_BUSY;
         vm->stop = why;
         vm->status = 0;
         launch_finish(l);
         return 0;
+    case VM_ENDING:
+        if (why == VM_STOP_RESET || !l->start_after)
+            return ERR_BUSY;
+        l->start_after = false;
+        return 0;
     case VM_STOPPED:
-        *over = launch_end_parked(l, why, status);
+        launch_end_parked(l, why, status);
         return 0;
     case VM_PAUSED:
         vm_stop(vm, why, status);
@@ -431,15 +478,12 @@ static int launch_end_locked(struct launch *l, enum vm_stop why, int status, boo
 static int launch_end(uint32_t index, enum vm_stop why, int status)
 {
     struct launch *l = &launches[index];
-    bool over = false;
     int err;
 
     if (!lock_try(&l->lock))
         return ERR_BUSY;
-    err = launch_end_locked(l, why, status, &over);
+    err = launch_end_locked(l, why, status);
     lock_drop(&l->lock);
-    if (over)
-        launch_deactivate();
     return err;
 }
 

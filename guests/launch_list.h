@@ -6,8 +6,7 @@
 #include "guests/launch.h"
 
 /*
- * A VM's lock is held while it is made, loaded, scrubbed or looked at: that may take long, and is nobody's business but
- * that VM's. No two are held at once but by launch_audit, in the order of the list. Under it come vm->devices and the
+ * A VM's lock is held while it is made, loaded or looked at: that may take long, and is nobody's business but that VM's. No two are held at once but by launch_audit, in the order of the list. Under it come vm->devices and the
  * locks of the pool, of guest memory and of the console.
  */
 struct launch {
@@ -16,10 +15,13 @@ struct launch {
     const char *state;        /* of the last event=vm; read without the lock */
     struct lock lock;         /* guards what follows */
     struct vm *vm;            /* NULL: not made, or gone again */
+    bool counted;             /* among the active ones (launch.c) */
+    bool start_after;         /* somebody wants it started as soon as it has ended */
     bool ordered_off; /* somebody wants it stopped: no restart, even if it was ending by itself just then */
     uint64_t began;   /* host time of the last start or restart */
     struct timer restart;  /* armed: it has ended, and starts again then */
     struct timer watchdog; /* armed while it runs, if it has one */
+    struct timer ending;   /* armed when it has ended: what is left to do; of the core that noticed */
     launch_look look;      /* waits until the vCPUs are at rest; NULL: nobody does */
     struct launch_args args;
 };

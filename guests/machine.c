@@ -60,7 +60,7 @@ void machine_init(uint64_t unix_time)
 static int machine_memory(struct vm *vm, uint64_t bytes)
 {
     uint64_t low = MIN(bytes, PC_LOW_MEMORY_MAX);
-    int err = vmmem_back(vm, 0, low);
+    int err = bytes > guestram_free_bytes() ? ERR_NOMEM : vmmem_back(vm, 0, low);
 
     if (!err)
         err = vmmem_expose(vm, 0, PC_LOW_RAM_END, true);

@@ -11,7 +11,8 @@
 
 uint64_t first_tsc;
 const uint8_t *boot_params;
-const char *cmdline = "";
+static char line[512];
+const char *cmdline = line;
 bool on_keel, on_tcg, on_intel;
 uint32_t acpi_pm_timer, acpi_pm1a_control, acpi_s5_type;
 
@@ -45,8 +46,9 @@ void machine_init(void)
 {
     static const char intel[12] = {'G', 'e', 'n', 'u', 'n', 't', 'e', 'l', 'i', 'n', 'e', 'I'};
 
+    /* Where it is may be written over (pattern.c). */
     if (get_le32(boot_params + PARAM_CMDLINE))
-        cmdline = (const char *)(uint64_t)get_le32(boot_params + PARAM_CMDLINE);
+        str_copy(line, (const char *)(uint64_t)get_le32(boot_params + PARAM_CMDLINE), sizeof line);
     on_intel = signature_is(0, intel);
     on_tcg = signature_is(0x40000000, "TCGTCGTCGTCG") || brand_begins("QEMU TCG");
     on_keel = signature_is(0x40000100, "KeelKeelKeel");

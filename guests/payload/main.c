@@ -1,7 +1,8 @@
 /*
  * The test guest. The command line says what runs: nothing or `exits` for all tests, `exits=cpuid,msr` for some, `bench`
  * for the measurements, `fault=KIND` to end the machine in one of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and
- * `hog=KIND` are for VMs beside others, `for=MS` says how long; `after=MS` has all of this wait first.
+ * `hog=KIND` are for VMs beside others, `for=MS` says how long; `after=MS` has all of this wait first. `pattern=write` fills the
+ * RAM before a fault, `pattern=search` looks through it.
  */
 #include "guests/payload/smp.h"
 
@@ -104,13 +105,17 @@ static bool company_run(void)
 
 static void alone_run(void)
 {
-    const char *fault = option_find("fault");
+    const char *fault = option_find("fault"), *pattern = option_find("pattern");
 
+    if (pattern && str_starts(pattern, "pattern=write"))
+        pattern_write();
+    else if (pattern)
+        pattern_search();
     if (fault)
         fault_run(str_starts(fault, "fault=") ? fault + 6 : "");
     if (option_find("bench"))
         bench_run();
-    if (option_find("exits") || !option_find("bench"))
+    if (option_find("exits") || !(option_find("bench") || pattern))
         tests_run(option_find("exits"));
 }
 
@@ -123,7 +128,8 @@ void payload_main(void)
     acpi_init();
     print("first-instruction tsc=%llu", (unsigned long long)first_tsc);
     interrupts_init();
-    company = option_find("hog") || option_find("beat") || option_find("smp") || option_find("after");
+    company = option_find("hog") || option_find("beat") || option_find("smp") || option_find("after") ||
+              option_find("pattern");
     clocks_init(!company);
     if (option_number("after", 0))
         sleep_us(1000ull * option_number("after", 0));

@@ -204,5 +204,8 @@ NORETURN void fault_run(const char *kind);
 void smp_run_tests(uint32_t cpus);
 /* Says that it lives every period; then the end. */
 void beat_run(uint32_t period_ms, uint32_t ms);
+/* All of the RAM: filled with a pattern, and looked through for it. */
+void pattern_write(void);
+void pattern_search(void);
 /* Tries to keep a core, or the hypervisor, to itself for so long, in one way ("": in all); says how much it got done. */
 void hog_run(const char *kind, uint32_t cpus, uint32_t ms);

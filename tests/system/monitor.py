@@ -1,8 +1,10 @@
 """Several VMs from a keel.conf, and the monitor as a program uses it."""
 import os
 import re
+import time
 
 import images
+from backends.machine import MachineError
 from keel import fits, parse_event, parse_events
 
 PAYLOAD = os.path.join(images.PAYLOADS, "exits.bz")
@@ -89,12 +91,15 @@ class Monitor:
 
     def event(self, kind, timeout=30, **wanted):
         """Waits for such an event after the last that was waited for, whether it was read already or not."""
+        give_up = time.monotonic() + self.machine.seconds(timeout)
         while True:
             events = parse_events(self.machine.output())
             for number, event in enumerate(events[self.seen:], self.seen):
                 if event["event"] == kind and fits(event, wanted):
                     self.seen = number + 1
                     return event
+            if time.monotonic() > give_up:
+                raise MachineError("no event=%s with %s:\n%s" % (kind, wanted, self.machine.tail()))
             self.machine.expect(r"\n", timeout)
 
     def vm(self, name, state, timeout=30, **wanted):

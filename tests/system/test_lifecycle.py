@@ -11,9 +11,9 @@ FOREVER = "beat=100 for=100000000"
 @pytest.fixture
 def vms(machine, tmp_path):
     """Starts a machine with these VMs."""
-    def start(on_idle="monitor", cores=1, options="", **described):
-        keel = machine.keel(modules(tmp_path / "keel.conf", conf(on_idle, **described)), options, memory=256,
-                            cores=cores)
+    def start(on_idle="monitor", cores=1, options="", memory=256, counted=False, **described):
+        keel = machine.keel(modules(tmp_path / "keel.conf", conf(on_idle, **described)), options, memory=memory,
+                            cores=cores, counted=counted)
         keel.event("audit", 120)
         return Monitor(keel)
     return start
@@ -48,6 +48,66 @@ def test_rounds(vms, kind):
         monitor.keel.event("vm", name="a", state="stopped", reason="operator", status="0")
     assert monitor.memory() == before
     assert monitor.table("vm list")[0] == {"vm": "a", "state": "stopped", "vcpus": "1", "memory_mib": "10", "pool_kib": "0"}
+
+
+def test_no_byte_is_left(vms, kind):
+    """Whatever way a VM ends, no later one finds anything of it: it gets some of the same memory, and that is empty."""
+    qemu = kind.vendor == "svm"
+    memory = 160 if qemu else 32
+    keys = {"memory": "%dM" % memory, "autostart": "no"}
+    ends = {"off": ("", "stopped", "poweroff"), "dead": ("fault=triple", "crashed", "crash"),
+            "shot": ("fault=spin", "stopped", "killed")}
+    writers = {name: {"cmdline": "pattern=write " + end[0], **keys} for name, end in ends.items()}
+    monitor = vms(memory=256 if qemu else 80, reader={"cmdline": "pattern=search", **keys}, **writers)
+    monitor.event("idle")
+    monitor.machine.expect("keel> ")
+    assert int(monitor.memory()["guest_mib"]) < 2 * memory
+    for name, (_, state, reason) in ends.items():
+        monitor.machine.send("vm start %s\r" % name)
+        written, found = monitor.machine.expect(name + r"\| pattern words=(\d+) found=(\d+)\r?\n").groups()
+        assert written == found and int(written) * 8 > (memory - 2) << 20
+        if reason == "killed":
+            monitor.machine.send("vm kill %s\r" % name)
+        monitor.vm(name, state, reason=reason)
+        monitor.machine.send("vm start reader\r")
+        found, used = map(int, monitor.machine.expect(r"reader\| pattern found=(\d+) used=(\d+)\r?\n").groups())
+        assert found == 0
+        assert used * 8 < 64 << 10      # the loader's page tables, the zero page, a GDT
+        monitor.vm("reader", "stopped")
+
+
+def test_scrubbing_holds_up_nobody(vms, kind):
+    """Half a gigabyte is scrubbed on a core where another VM's heart beats on."""
+    qemu = kind.vendor == "svm"
+    beat, megabytes = (2, 512) if qemu else (50, 192)       # a line takes Bochs' machine 5 ms
+    monitor = vms("poweroff", memory=1024, counted=True, big={"cmdline": "fault=reset after=20", "on_reboot": "stop",
+                                                              "memory": "%dM" % megabytes}, b="beat=%d for=1000" % beat)
+    assert monitor.keel.finish(120) == "clean"
+    ended = monitor.keel.events("exit-stats", vm="big")[0]["seconds"]
+    clean = monitor.keel.events("vm", name="big", state="stopped")[0]["seconds"]
+    assert clean - ended > 0.05
+    assert monitor.keel.events("vm", name="b", state="stopped")[0]["seconds"] > clean
+    late = [int(us) for us in re.findall(r"^beat n=\d+ late_us=(\d+)$",
+                                         "\n".join(vm_output(monitor.machine.output(), "b")), re.M)]
+    assert max(late) < (1000 if qemu else 15000), (ended, clean, late)
+
+
+def test_start_while_ending(vms):
+    """A start that comes before a VM's memory is clean waits for that; a stop takes it back."""
+    monitor = vms(held={"cmdline": "fault=triple", "on_crash": "hold", "memory": "64M"}, b=FOREVER)
+    monitor.vm("held", "crashed")
+    monitor.enter()
+    for _ in range(2):
+        monitor.machine.send("vm start held\r")
+        monitor.vm("held", "stopped", reason="operator", status="0")
+        monitor.vm("held", "running")
+        monitor.vm("held", "crashed")
+    monitor.machine.send("vm start held\rvm stop held\r")
+    monitor.vm("held", "stopped", reason="operator")
+    wait_beats(monitor, "b", 2)
+    assert monitor.state("held") == "stopped"
+    monitor.ask("vm kill b")
+    monitor.event("idle", status="1")
 
 
 def test_started_again(vms):
@@ -203,8 +263,8 @@ def test_debug_exit(vms):
 def test_flood(vms):
     """A VM that writes without a pause costs the other one neither lines nor time; each line is one VM's."""
     monitor = vms(a="exits", b=FOREVER, c="exits", cores=2)
-    monitor.vm("a", "stopped", 120)
-    monitor.vm("c", "stopped", 120)
+    for _ in "ac":      # in any order
+        monitor.vm(["a", "c"], "stopped", 120)
     wait_beats(monitor, "b", 2)
     text = monitor.machine.output().replace("\r", "")
     lines = text[text.index("event=audit"):].split("\n")[1:-1]
