@@ -141,21 +141,46 @@ int launch_add_config(const struct boot_info *boot, const struct config *config)
     return err;
 }
 
+/* A set of cores as in keel.conf: 2-3,5. */
+static void launch_cores_format(const struct cpuset *set, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (uint32_t cpu = 0, last; cpu < CPU_MAX; cpu = last + 1) {
+        last = cpu;
+        if (!cpuset_has(set, cpu))
+            continue;
+        while (last + 1 < CPU_MAX && cpuset_has(set, last + 1))
+            last++;
+        used += (size_t)fmt_print(text + MIN(used, size - 1), size - MIN(used, size - 1),
+                                  last > cpu ? "%s%u-%u" : "%s%u", used ? "," : "", cpu, last);
+    }
+}
+
+static bool launch_cores_fit(const struct machine_spec *s)
+{
+    char wanted[128];
+
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (cpus[i]->online && cpuset_has(&s->cpus, i))
+            return true;
+    launch_cores_format(&s->cpus, wanted, sizeof wanted);
+    log_error("vm=%s: it may use the cores %s, and none of them is there; this machine has 0-%u", s->name,
+              wanted, cpu_count - 1);
+    return false;
+}
+
 /* What the machine can't give is refused before anything starts. */
 static bool launch_fits(const struct machine_spec *s, uint64_t left)
 {
-    bool core = false;
+    bool cores = launch_cores_fit(s);
 
-    for (uint32_t i = 0; i < cpu_count; i++)
-        core |= cpus[i]->online && cpuset_has(&s->cpus, i);
-    if (!core)
-        log_error("vm=%s: none of the cores that it may use is there; this machine has %u", s->name,
-                  cpu_count);
     if (s->memory > left)
         log_error("vm=%s: it wants %llu MiB of memory; of %llu MiB for guests, %llu MiB are left for it",
                   s->name, (unsigned long long)s->memory / MiB,
                   (unsigned long long)guestram_total_bytes() / MiB, (unsigned long long)left / MiB);
-    return core && s->memory <= left;
+    return cores && s->memory <= left;
 }
 
 static void launch_refuse(struct launch *l)
