@@ -54,5 +54,9 @@ void exit_memory(struct vcpu *vcpu, const struct exit_memory *access)
         exit_no_memory(vcpu, "page tables are", access->gpa);
         return;
     }
+    if (UNLIKELY(access->write && access->gpa >= vcpu->vm->end)) {
+        exit_no_memory(vcpu, "write goes", access->gpa);
+        return;
+    }
     emulate_mmio(vcpu, access);
 }

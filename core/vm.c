@@ -46,6 +46,7 @@ struct vm *vm_create(uint32_t id, const char *name)
     if (!vm)
         return NULL;
     vm->id = id;
+    vm->end = UINT64_MAX;
     str_copy(vm->name, name, sizeof vm->name);
     bus_init(&vm->pio, "port");
     bus_init(&vm->mmio, "mmio");

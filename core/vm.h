@@ -57,6 +57,7 @@ struct vm {
     int status;                       /* 0: a clean stop */
     struct crash crash;
     struct gmem mem;        /* RAM and ROM as seen through the guest window */
+    gpa_t end;              /* from here on there is neither memory nor a device, nor can there be one */
     struct pt nested;       /* EPT or NPT */
     struct hostspace space; /* the host page table with this VM's window */
     uint64_t scrubbed;      /* how much of the window vmmem_scrub has done */

@@ -72,6 +72,8 @@ static int machine_memory(struct vm *vm, uint64_t bytes)
         err = vmmem_back(vm, PC_MEMORY_ABOVE, bytes - low);
     if (!err && bytes > low)
         err = vmmem_expose(vm, PC_MEMORY_ABOVE, bytes - low, true);
+    /* Kernels probe for devices below 4G; a write beyond all memory is one that runs wild. */
+    vm->end = PC_MEMORY_ABOVE + (bytes - low);
     return err;
 }
 

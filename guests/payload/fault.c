@@ -42,10 +42,19 @@ static void fault_emulator(void)
 
 /* In the hole below 4 GiB where nothing is. */
 #define NOTHING 0xd0000000ull
+/* Beyond all memory. */
+#define NOWHERE 0x4000000000ull
 
 static void fault_execute(void)
 {
     ((void (*)(void))NOTHING)();
+}
+
+/* An ordinary store, to where neither memory nor a device can be. */
+static void fault_write(void)
+{
+    page_set(NOTHING, NOWHERE | 0x83);
+    *(volatile uint64_t *)(NOTHING + 0x128) = 1;
 }
 
 static void fault_tables(void)
@@ -67,6 +76,7 @@ void fault_run(const char *kind)
         {"triple", fault_triple},   {"reset", fault_reset},   {"keyboard", fault_keyboard},
         {"hang", fault_hang},       {"spin", fault_spin},     {"emulator", fault_emulator},
         {"execute", fault_execute}, {"tables", fault_tables}, {"exit", fault_exit},
+        {"write", fault_write},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {

@@ -19,7 +19,13 @@ REASONS = {
     "emulator": "an instruction that the emulator doesn't know touched a device",
     "execute": "the guest's code is where there is no memory, at 0xd0000000",
     "tables": "the guest's page tables are where there is no memory, at 0xd0000",
+    "write": "the guest's write goes where there is no memory, at 0x4000000128",
 }
+
+
+# Of the whole VMCS or VMCB: how it exited, what it intercepts, where its nested tables are.
+CONTROL_STATE = {"vmx": ("exit reason", "qualification", "EPT pointer", "guest CR0", "guest TR"),
+                 "svm": ("vmcb: exit=", "np_control=", "kernel_gs_base=", "nmi: ")}
 
 
 def report(keel, name):
@@ -51,8 +57,10 @@ def test_report(kind, machine, tmp_path, fault):
                    r"  stack [0-9a-f]{16}:", r"  last \d+ of \d+ exits", r" vcpu 1, halted", r"  -1  HLT"):
         assert re.search(r"keel\[[0-9.]+\] *" + wanted.lstrip(), text), wanted
     assert len(re.findall(r"  last \d+ of \d+ exits", text)) == 2
-    if fault in ("triple", "emulator"):
-        assert re.search(r"  code  [0-9a-f]{16}: <(0f|dd)>", text)
+    for wanted in CONTROL_STATE[kind.vendor]:
+        assert wanted in text
+    if fault in ("triple", "emulator", "write"):
+        assert re.search(r"  code  [0-9a-f]{16}: <(0f|dd|48|c7)>", text)
     else:
         assert "not readable" in text
 

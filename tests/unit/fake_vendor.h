@@ -154,6 +154,7 @@ void exit_triple_fault(struct vcpu *vcpu)
 static void fake_reset(void)
 {
     memset(&fake, 0, sizeof fake);
+    fake.vm.end = UINT64_MAX;
     vcpu_ops = &fake_ops;
     fake.vcpu.vm = &fake.vm;
     fake.vm.vcpus[0] = &fake.vcpu;
