@@ -155,7 +155,7 @@ void vms_start(const struct boot_info *boot, const struct options *options, uint
 
     vms_options = options;
     monitor_init(monitor_power_off, monitor_reboot);
-    if (commands_init())
+    if (commands_init() || (options->test == TEST_PLANT && commands_plant_init()))
         log_warn("the monitor has no room for its commands");
     machine_init(rtc_read(acpi_host.power.century));
     if (configured ? launch_add_config(boot, &config) : launch_add_default(boot, cpu_count))
@@ -163,6 +163,8 @@ void vms_start(const struct boot_info *boot, const struct options *options, uint
     launch_plan();
     launch_make_all();
     console_choose();
+    if (options->test == TEST_AUDIT)
+        commands_plant_shown();
     if (audit_run().faults)
         machine_end(1);
     limit_arm(options->limit);

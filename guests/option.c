@@ -24,9 +24,17 @@ static const struct choice panics[] = {
 static const struct choice levels[] = {
     {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0}};
 static const struct choice tests[] = {
-    {"fault", TEST_FAULT}, {"guard", TEST_GUARD},   {"assert", TEST_ASSERT},
-    {"text", TEST_TEXT},   {"exec", TEST_EXEC},     {"null", TEST_NULL},
-    {"nmi", TEST_NMI},     {"remote", TEST_REMOTE}, {NULL, 0},
+    {"fault", TEST_FAULT},
+    {"guard", TEST_GUARD},
+    {"assert", TEST_ASSERT},
+    {"text", TEST_TEXT},
+    {"exec", TEST_EXEC},
+    {"null", TEST_NULL},
+    {"nmi", TEST_NMI},
+    {"remote", TEST_REMOTE},
+    {"audit", TEST_AUDIT},
+    {"plant", TEST_PLANT},
+    {NULL, 0},
 };
 
 static bool choose(const struct choice *choices, const char *value, int *chosen)
@@ -196,7 +204,7 @@ static const struct option table[] = {
     {"pool", set_pool, "a size from 4M upwards", false},
     {"limit", set_limit, "a number of seconds from 1 to 1000000000", false},
     {"cpus", set_cpus, "a number from 1 upwards", true},
-    {"test", set_test, "fault, guard, assert, text, exec, null, nmi or remote", true},
+    {"test", set_test, "fault, guard, assert, text, exec, null, nmi, remote, audit or plant", true},
 };
 
 const struct option *option_find(const char *key)

@@ -25,6 +25,8 @@ enum option_test {
     TEST_NULL,   /* reads address 0 */
     TEST_NMI,    /* sends itself an NMI: reported, and not fatal */
     TEST_REMOTE, /* panics on other cores than the first, on all at once */
+    TEST_AUDIT,  /* before the audit, VMs' memory is mapped in the hypervisor */
+    TEST_PLANT,  /* the monitor's command `plant` */
 };
 
 struct options {

@@ -3,6 +3,7 @@ import re
 
 import pytest
 import vms
+from monitor import Monitor
 from vms import vm
 
 LATE_US = 3000
@@ -92,3 +93,22 @@ def test_restart(kind, machine, tmp_path):
         keel.event("vm", 60, name="beat", state="stopped")
     late = vms.beats(keel, "beat")
     assert on_time(kind, late, LATE_US + 1000), late
+
+
+def test_failed_entry(machine, tmp_path):
+    """A state that no CPU enters a guest with: the report names the rule that it breaks, and the other VM lives on."""
+    keel = vms.boot(machine, tmp_path, [vm("bad", cmdline="fault=spin"), vm("beat", cmdline="beat=20 for=1000")],
+                    options="test=plant", memory=256)
+    monitor = Monitor(keel)
+    keel.machine.expect(r"bad\| fault spin")
+    monitor.enter()
+    keel.machine.send("plant entry bad\r")
+    crash = monitor.event("crash", 60, vm="bad")
+    assert "entry" in crash["reason"] or "CR4.PAE" in crash["reason"], crash
+    monitor.event("crash-end", vm="bad")
+    assert re.search(r"VM entry: broken rule: IA-32e mode needs CR0\.PG and CR4\.PAE|"
+                     r"VMRUN refuses: EFER\.LME and CR0\.PG are set and CR4\.PAE is clear", report(keel, "bad"))
+    assert keel.finish(60) == "failed"
+    assert vms.failures(keel, "beat") == []
+    assert len(vms.beats(keel, "beat")) == 50
+    assert re.search(r" vcpu 0, running: the one that failed", report(keel, "bad"))
