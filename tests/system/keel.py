@@ -45,6 +45,10 @@ def vm_output(text, name=None):
     return lines
 
 
+# The shell's, in whatever directory it is.
+PROMPT = re.compile(r"[/~]\S* # ")
+
+
 class Keel:
     """A running machine with Keel on it."""
 
@@ -89,6 +93,7 @@ class Keel:
         """Types until the shell answers: what comes before it is ready is lost when it sets up its terminal."""
         if banner:
             self.machine.expect("Enter 'help' for a list of built-in commands", 30)
+            self.skip_prompt()
         for attempt in range(1, 11):
             self.machine.send("echo P''%d\r" % attempt)
             try:
@@ -99,10 +104,21 @@ class Keel:
                 pass
         raise MachineError("the guest's shell does not answer:\n" + self.machine.tail())
 
-    def begin(self, command):
-        """Types a command and waits until its output begins."""
+    def await_prompt(self):
+        """Waits until the shell reads its terminal: what is typed while it still sets it up can be lost."""
         if not self.prompt:
             self.find_prompt()
+        self.skip_prompt()
+
+    def skip_prompt(self):
+        try:
+            self.machine.expect(PROMPT, 2)
+        except MachineError:
+            pass    # a test has read past it
+
+    def begin(self, command):
+        """Types a command and waits until its output begins."""
+        self.await_prompt()
         self.commands += 1
         mark = "K%d" % self.commands
         # The quotes keep the echo of what is typed from looking like the marks themselves.
@@ -137,6 +153,5 @@ class Keel:
 
     def type(self, command):
         """For a command that does not come back."""
-        if not self.prompt:
-            self.find_prompt()
+        self.await_prompt()
         self.machine.send(command + "\r")

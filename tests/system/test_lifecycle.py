@@ -270,5 +270,9 @@ def test_flood(vms):
     lines = text[text.index("event=audit"):].split("\n")[1:-1]
     assert [line for line in lines if not re.match(r"keel\[|[abc]\| ", line)] == []
     for name in "ac":
-        passed = int(re.search(r"payload: (\d+) passed", "\n".join(vm_output(text, name))).group(1))
-        assert sum(line.startswith("ok ") for line in vm_output(text, name)) == passed
+        output = vm_output(text, name)
+        passed = int(re.search(r"payload: (\d+) passed", "\n".join(output)).group(1))
+        told = [(line, after) for line, after in zip(output, output[1:]) if line.startswith("ok ")]
+        # An unfinished line that had been shown is written again as a whole when it goes on.
+        again = sum(after.startswith(line) for line, after in told)
+        assert passed <= len(told) <= passed + again
