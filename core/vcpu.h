@@ -119,8 +119,9 @@ struct vcpu {
     void *fpu; /* save area of the guest's FPU/XSAVE state (core/x86/fpu.h) */
     struct {
         uint64_t pat, misc_enable, mtrr_def, mtrr_fixed[11], mtrr_var[16], bios_sign, spec_ctrl, tsc_aux;
-    } msr;           /* MSRs that live in software alone (core/msr.c) */
-    uint8_t msr_row; /* where core/msr.c found the last one */
+    } msr;                /* MSRs that live in software alone (core/msr.c) */
+    uint8_t msr_row;      /* where core/msr.c found the last one */
+    uint32_t pool_frames; /* what it costs of the pool, this struct included */
     uint64_t exits;
     struct stats stats;
     struct vcpu_trace trace[VCPU_TRACE]; /* of exit n in [n % VCPU_TRACE] */

@@ -15,6 +15,8 @@
 
 struct vm *vms[VM_MAX];
 
+_Static_assert(OWNER_VM + VM_MAX <= OWNER_MAX, "each VM is an owner of frames");
+
 uint64_t vm_now(const struct vm *vm)
 {
     return scale_apply(clock_ns_scale, rdtsc() - vm->tsc_start);
@@ -41,12 +43,14 @@ static int vm_init_memory(struct vm *vm)
 
 struct vm *vm_create(uint32_t id, const char *name)
 {
+    uint64_t now = rdtsc();
     struct vm *vm = frame_alloc(frame_count(sizeof *vm), (uint16_t)(OWNER_VM + id));
 
     if (!vm)
         return NULL;
     vm->id = id;
     vm->end = UINT64_MAX;
+    vm->made = now;
     str_copy(vm->name, name, sizeof vm->name);
     bus_init(&vm->pio, "port");
     bus_init(&vm->mmio, "mmio");
@@ -99,6 +103,7 @@ static void vcpu_timers_changed(struct timer_queue *queue, bool earlier, void *o
 
 struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t weight, uint32_t cap, const struct cpuset *allowed)
 {
+    uint64_t before = frame_used_by(vm_owner(vm));
     struct vcpu *vcpu = frame_alloc(frame_count(sizeof *vcpu), vm_owner(vm));
 
     if (!vcpu)
@@ -121,8 +126,21 @@ struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t weight, uint32_t cap, const str
         vm->timers.changed = vm_timers_changed;
         vm->timers.owner = vcpu;
     }
+    vcpu->pool_frames = (uint32_t)(frame_used_by(vm_owner(vm)) - before);
     vm->vcpus[vm->vcpu_count++] = vcpu;
     return vcpu;
+}
+
+struct vm_pool vm_pool(const struct vm *vm)
+{
+    struct vm_pool pool = {.total = (uint32_t)frame_used_by(vm_owner(vm)),
+                           .board = frame_count(vm->board_bytes),
+                           .vcpu = vm->vcpu_count ? vm->vcpus[0]->pool_frames : 0};
+
+    for (uint32_t i = 0; i < vm->vcpu_count; i++)
+        pool.vcpus += vm->vcpus[i]->pool_frames;
+    pool.tables = pool.total - pool.board - pool.vcpus - frame_count(sizeof *vm);
+    return pool;
 }
 
 void vm_destroy(struct vm *vm)

@@ -67,6 +67,8 @@ struct vm {
     void *board;               /* the guests/ layer's struct: pool memory, freed with the VM */
     size_t board_bytes;
     struct cpuid_table cpuid; /* what CPUID shows; fixed before the first start */
+    uint64_t made;            /* host TSC when its making began */
+    uint64_t copy_ticks;      /* of its last load: what the copy of its modules took */
     uint64_t tsc_start;       /* host TSC at VM time 0 */
     uint64_t tsc_offset;      /* guest TSC = host TSC + this + vcpu->tsc_adjust */
     uint32_t vcpu_count;
@@ -88,6 +90,13 @@ struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t weight, uint32_t cap,
                          const struct cpuset *allowed) MUST_CHECK;
 /* Frees everything that the VM has; its memory is scrubbed. */
 void vm_destroy(struct vm *vm);
+/* What a VM holds of the pool, in frames; what isn't told apart is its own struct. */
+struct vm_pool {
+    uint32_t total, board;
+    uint32_t vcpus, vcpu; /* all of them; the first one */
+    uint32_t tables;      /* of nested paging, and of its window in the host's map */
+};
+struct vm_pool vm_pool(const struct vm *vm);
 /* Ends the run, from any core and any depth; the first reason stays. */
 void vm_stop(struct vm *vm, enum vm_stop why, int status);
 /* The same for a VM that can't go on, for a reason in words: a report follows when no vCPU runs any more (core/crash.h). */

@@ -4,6 +4,7 @@
 #include "core/lib/error.h"
 #include "core/lib/format.h"
 #include "core/monitor.h"
+#include "core/vm.h"
 #include "guests/launch.h"
 #include "mm/frame.h"
 
@@ -56,6 +57,27 @@ static int command_list(uint32_t count, const char *const *words)
     return 0;
 }
 
+static void info_look(struct vm *vm, const struct launch_args *args)
+{
+    const struct vm_pool pool = vm_pool(vm);
+
+    (void)args;
+    monitor_print("vm=%s pool_kib=%llu board_kib=%llu tables_kib=%llu vcpus_kib=%llu vcpu_kib=%llu", vm->name,
+                  pool.total * PAGE_SIZE / KiB, pool.board * PAGE_SIZE / KiB, pool.tables * PAGE_SIZE / KiB,
+                  pool.vcpus * PAGE_SIZE / KiB, pool.vcpu * PAGE_SIZE / KiB);
+    monitor_print("vm=%s made_to_reset_ticks=%llu copy_ticks=%llu", vm->name, (ull)(vm->tsc_start - vm->made),
+                  (ull)vm->copy_ticks);
+}
+
+/* What a VM holds and what its start took, if it is there. */
+static void info_made(uint32_t vm)
+{
+    const struct launch_args none = {0};
+
+    if (launch_visit(vm, info_look, &none) == ERR_BUSY)
+        command_result(vm, ERR_BUSY);
+}
+
 static int command_info(uint32_t count, const char *const *words)
 {
     static const char *const crashes[] = {"stop", "restart", "hold"};
@@ -77,6 +99,7 @@ static int command_info(uint32_t count, const char *const *words)
         s->debug_exit ? "yes" : "no");
     monitor_print("vm=%s kernel_bytes=%llu initrd_bytes=%llu cmdline=\"%s\"", s->name, (ull)s->kernel.len,
                   (ull)s->initrd.len, fmt_quote(quoted, sizeof(quoted), s->cmdline));
+    info_made(vm);
     return 0;
 }
 

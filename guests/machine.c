@@ -238,7 +238,8 @@ static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
     e820_build(&map, &vm->mem, false);
     start = rdtsc();
     err = linux_load(&vm->mem, &files, &map, rsdp, &entry, why, sizeof why);
-    machine_copied += rdtsc() - start;
+    vm->copy_ticks = rdtsc() - start;
+    machine_copied += vm->copy_ticks;
     if (err) {
         log_error("vm=%s: %s", vm->name, why);
         return err;

@@ -27,6 +27,7 @@ static struct {
     struct lock lock; /* guards all below; innermost, nothing else is taken while it is held */
     uintptr_t direct; /* where physical address 0 is mapped */
     struct frame_range *ranges;
+    uint64_t used[OWNER_MAX]; /* frames, by owner */
 } pool = {.lock = LOCK_INIT, .direct = DIRECT_BASE};
 
 static void *frame_ptr(const struct frame_range *range, uint64_t index)
@@ -39,6 +40,7 @@ void frame_init(uintptr_t direct)
     pool.lock = (struct lock)LOCK_INIT;
     pool.direct = direct;
     pool.ranges = NULL;
+    memset(pool.used, 0, sizeof pool.used);
 }
 
 int frame_add(hpa_t base, uint64_t len)
@@ -64,6 +66,7 @@ int frame_add(hpa_t base, uint64_t len)
     while (*tail)
         tail = &(*tail)->next;
     *tail = range;
+    pool.used[OWNER_HOST] += table;
     lock_drop(&pool.lock);
     return 0;
 }
@@ -112,7 +115,7 @@ void *frame_alloc(uint32_t count, uint16_t owner)
 {
     void *frames = NULL;
 
-    assert(count > 0 && owner != OWNER_FREE && owner < OWNER_HEAD);
+    assert(count > 0 && owner != OWNER_FREE && owner < OWNER_MAX);
     lock_take(&pool.lock);
     for (struct frame_range *range = pool.ranges; range && !frames; range = range->next) {
         uint64_t first = range->free < count ? range->count : run_find(range, count, count_alignment(count));
@@ -120,6 +123,7 @@ void *frame_alloc(uint32_t count, uint16_t owner)
         if (first < range->count)
             frames = run_take(range, first, count, owner);
     }
+    pool.used[owner] += frames ? count : 0;
     lock_drop(&pool.lock);
     return frames;
 }
@@ -160,6 +164,7 @@ void frame_free(void *frames, uint32_t count)
     assert(range != NULL);
     first = (hpa - range->base) >> PAGE_SHIFT;
     assert(run_sound(range, first, count));
+    pool.used[range->owner[first] & (OWNER_HEAD - 1)] -= count;
     memset(frames, 0, (uint64_t)count << PAGE_SHIFT);
     memset(&range->owner[first], 0, count * sizeof(range->owner[0]));
     range->free += count;
@@ -192,10 +197,5 @@ struct frame_stats frame_stats(void)
 
 uint64_t frame_used_by(uint16_t owner)
 {
-    uint64_t used = 0;
-
-    for (const struct frame_range *range = pool.ranges; range; range = range->next)
-        for (uint64_t i = 0; i < range->count; i++)
-            used += (range->owner[i] & (OWNER_HEAD - 1)) == owner;
-    return used;
+    return owner < OWNER_MAX ? __atomic_load_n(&pool.used[owner], __ATOMIC_RELAXED) : 0;
 }

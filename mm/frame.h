@@ -13,6 +13,7 @@ enum frame_owner {
     OWNER_HOST_PT, /* the hypervisor's page tables */
     OWNER_CPU,     /* per-core data and stacks */
     OWNER_VM = 16,
+    OWNER_MAX = 128, /* owners are below this */
 };
 
 /*

@@ -28,7 +28,17 @@ def test_list(monitor):
 def test_info(monitor):
     row = pairs(" ".join(monitor.ask("vm info off")))
     assert (row["weight"], row["cap"], row["watchdog"], row["autostart"]) == ("512", "50", "60", "no")
-    assert row["cmdline"].startswith("fault=spin ")
+    assert row["cmdline"].startswith("fault=spin ") and "pool_kib" not in row
+
+
+def test_info_of_what_runs(monitor):
+    """What a VM holds of the pool adds up, and is what the list says; its start took some time."""
+    row = pairs(" ".join(monitor.ask("vm info spinner")))
+    pool = {key: int(row[key + "_kib"]) for key in ("pool", "board", "tables", "vcpus", "vcpu")}
+    assert pool["vcpus"] == int(row["vcpus"]) * pool["vcpu"]
+    assert min(pool.values()) > 0 and pool["board"] + pool["tables"] + pool["vcpus"] < pool["pool"] <= 512
+    assert {row["vm"]: row["pool_kib"] for row in monitor.table("vm list")}["spinner"] == str(pool["pool"])
+    assert 0 < int(row["copy_ticks"]) < int(row["made_to_reset_ticks"]) * 100
 
 
 def test_help(monitor):
