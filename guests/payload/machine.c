@@ -13,7 +13,7 @@ uint64_t first_tsc;
 const uint8_t *boot_params;
 static char line[512];
 const char *cmdline = line;
-bool on_keel, on_tcg, on_intel;
+bool on_keel, on_kvm, on_tcg, on_intel;
 uint32_t acpi_pm_timer, acpi_pm1a_control, acpi_s5_type;
 
 bool cpu_has(uint32_t leaf, uint32_t reg, uint32_t bit)
@@ -52,6 +52,7 @@ void machine_init(void)
     on_intel = signature_is(0, intel);
     on_tcg = signature_is(0x40000000, "TCGTCGTCGTCG") || brand_begins("QEMU TCG");
     on_keel = signature_is(0x40000100, "KeelKeelKeel");
+    on_kvm = signature_is(0x40000000, "KVMKVMKVM\0\0") && !on_keel;
 }
 
 uint64_t page_set(uint64_t address, uint64_t entry)

@@ -1,9 +1,10 @@
 /*
  * The test guest. The command line says what runs: nothing or `exits` for all tests, `exits=cpuid,msr` for some, `bench`
- * for the measurements, `fault=KIND` to end the machine in one of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and
- * `hog=KIND` are for VMs beside others, `for=MS` says how long; `after=MS` has all of this wait first. `pattern=write` fills the
- * RAM before a fault, `pattern=search` looks through it.
+ * for the measurements of one CPU, `bench=pair` or `bench=switch` for those of two, `fault=KIND` to end the machine in one
+ * of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KIND` are for VMs beside others, `for=MS` says how long;
+ * `after=MS` has all of this wait first. `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
  */
+#include "guests/payload/bench.h"
 #include "guests/payload/smp.h"
 
 #include "core/lib/string.h"
@@ -105,7 +106,8 @@ static bool company_run(void)
 
 static void alone_run(void)
 {
-    const char *fault = option_find("fault"), *pattern = option_find("pattern");
+    const char *fault = option_find("fault"), *pattern = option_find("pattern"),
+               *bench = option_find("bench");
 
     if (pattern && str_starts(pattern, "pattern=write"))
         pattern_write();
@@ -113,9 +115,11 @@ static void alone_run(void)
         pattern_search();
     if (fault)
         fault_run(str_starts(fault, "fault=") ? fault + 6 : "");
-    if (option_find("bench"))
+    if (bench && str_starts(bench, "bench="))
+        bench_pair_run(bench + 6);
+    else if (bench)
         bench_run();
-    if (option_find("exits") || !(option_find("bench") || pattern))
+    if (option_find("exits") || !(bench || pattern))
         tests_run(option_find("exits"));
 }
 

@@ -100,6 +100,7 @@ static inline uint64_t wrmsr_trap(uint32_t msr, uint64_t value)
 #define NOT_PRESENT_SELECTOR 0x28
 
 extern bool on_keel;  /* Keel's CPUID signature is there */
+extern bool on_kvm;   /* KVM's, in the usual place */
 extern bool on_tcg;   /* QEMU's own CPU, bare or under a hypervisor: it is known to be wrong in places */
 extern bool on_intel; /* the vendor string */
 extern uint64_t page_directory[2048];
@@ -198,7 +199,6 @@ void test_lapic_timer(void);
 void test_ioapic(void);
 void test_clocks(void);
 void test_instructions(void);
-void bench_run(void);
 NORETURN void fault_run(const char *kind);
 /* `cpus` as the caller wants them, at least 1. */
 void smp_run_tests(uint32_t cpus);
