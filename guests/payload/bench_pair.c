@@ -35,24 +35,28 @@ static void job_listen(uint32_t cpu)
     __asm__ volatile("cli");
 }
 
-/* To its handler on the other CPU, which is running or halted by now. */
-static void pair_ipi(const char *name)
+/* To its handler on the other CPU, which is running or halted by now; and what sending it takes this one. */
+static void pair_ipi(const char *name, const char *send)
 {
-    struct tally t = TALLY_NONE;
+    struct tally t = TALLY_NONE, sent = TALLY_NONE;
 
     for (int run = 0; run < BENCH_WARM_UP + BENCH_RUNS; run++) {
-        uint64_t start;
+        uint64_t start, end;
 
         delay_us(SETTLE_US);
         ping_tsc = 0;
         start = rdtsc();
         ipi_send(1, ICR_ASSERT | PING);
+        end = rdtsc();
         while (!ping_tsc)
             cpu_pause();
-        if (run >= BENCH_WARM_UP)
+        if (run >= BENCH_WARM_UP) {
             tally_add(&t, ping_tsc - start);
+            tally_add(&sent, end - start);
+        }
     }
     tally_print(name, &t);
+    tally_print(send, &sent);
 }
 
 /*
@@ -65,13 +69,13 @@ static void pair_both(void)
     smp_begin(1, job_listen);
     delay_us(SETTLE_US);
     BENCH("cpuid-beside-running", cpuid(0, 0));
-    pair_ipi("ipi-running");
+    pair_ipi("ipi-running", "ipi-running-send");
     over = true;
     if (!smp_end(1))
         check("bench.ends", false);
     delay_us(SETTLE_US);
     BENCH("cpuid-beside-halted", cpuid(0, 0));
-    pair_ipi("ipi-halted");
+    pair_ipi("ipi-halted", "ipi-halted-send");
 }
 
 /* There and back: each sends, then halts; the one core takes turns. */

@@ -1,0 +1,206 @@
+"""Keel's figures: its machines, booted one after the other, and what they say of themselves."""
+import os
+import re
+import subprocess
+import tempfile
+import time
+
+import images
+import vms
+from backends import backend
+from backends.machine import MachineError
+from keel import Keel
+from monitor import Monitor, pairs
+from operations import BESIDE
+from peer import read_bench, read_loads
+from results import TOP
+
+# Its CPUID gives no TSC frequency of its own, so that the bare kernel's clock is the emulator's.
+CPUS = {"bochs-vmx": "corei7_haswell_4770"}
+
+LOADS = "console=ttyS0 keel.run=sh+/etc/loads"
+IDLE_SECONDS = 10
+POLL_SECONDS = 0.2
+SCALES = (1, 8, 64)
+SMALL_MIB = 24
+PADDING = 200   # instructions before each VMREAD or VMWRITE, to count them by
+
+
+class Bench:
+    """The measurements on one back end. Some need figures of those before them, so that `payload` comes first."""
+
+    STEPS = ("payload", "vmcs", "switch", "pair", "start", "scale", "linux_bare", "linux", "loads")
+
+    def __init__(self, name):
+        self.name = name
+        self.found = {}
+        self.failed = False
+        self.directory = tempfile.TemporaryDirectory(prefix="keel-bench.")
+
+    def boot(self, label, iso, **options):
+        return Keel(backend(self.name)(iso, label="bench-" + label, counted=True, cpu=CPUS.get(self.name), **options))
+
+    def boot_vms(self, label, sections, **options):
+        modules = vms.modules(self.directory.name, sections)
+        return self.boot(label, images.keel_iso(modules, "console=line"), **options)
+
+    # The payload.
+
+    def payload(self):
+        keel = self.boot("payload", images.keel_iso(images.payload_modules("bench"), "console=line"), limit=600)
+        with keel.machine:
+            keel.finish(100)
+        self.found.update(read_bench(keel.machine.output()))
+        event = keel.events("bench")[0]
+        self.found["entry-to-guest"] = int(event["entry-to-reset"]) - int(event["copy"]) + first_instruction(keel.machine.output())
+
+    def vmcs(self):
+        """How many VMREADs and VMWRITEs an operation takes, where there are any."""
+        if backend(self.name).vendor != "vmx":
+            return
+        for instruction in ("vmread", "vmwrite"):
+            elf = os.path.join(TOP, "build", "count", instruction + ".elf")
+            subprocess.run([os.path.join(TOP, "tests", "bench", "count-build"), instruction, str(PADDING), elf], check=True)
+            keel = self.boot(instruction, images.keel_iso(images.payload_modules("bench"), "console=line", elf=elf), limit=600)
+            with keel.machine:
+                keel.finish(100)
+            slow = read_bench(keel.machine.output())
+            self.found.update((instruction + ":" + key, round((slow[key] - self.found[key]) / PADDING)) for key in slow if key in self.found)
+
+    def switch(self):
+        """Two vCPUs that share a core."""
+        keel = self.boot_vms("switch", [vms.vm("a", cmdline="bench=switch", vcpus=2)], limit=600)
+        with keel.machine:
+            keel.finish(60)
+        self.found.update(read_bench(keel.machine.output()))
+
+    def pair(self):
+        """Two vCPUs on two cores."""
+        keel = self.boot("pair", images.keel_iso(images.payload_modules("bench=pair"), "console=line"), cores=2, limit=600)
+        with keel.machine:
+            keel.finish(60)
+        self.found.update(scaled(read_bench(keel.machine.output()), self.found))
+
+    # Linux.
+
+    def linux_bare(self):
+        keel = self.boot("bare", images.linux_iso(LOADS), limit=1200)
+        with keel.machine:
+            self.found["linux-bare"] = keel.linux_up(110)[1]
+            keel.machine.finish(100)
+        self.found["loads-bare"] = read_loads(keel.machine.output())
+
+    def loads(self):
+        """What a Linux does all day."""
+        keel = self.boot("loads", images.keel_iso(images.linux_modules(LOADS), "console=line"), limit=1800)
+        with keel.machine:
+            keel.finish(200)
+        self.found["loads-keel"] = read_loads(keel.machine.output())
+
+    def linux(self):
+        """The boot, and what the kernel does when it has nothing to do."""
+        keel = self.boot("linux", images.keel_iso(images.linux_modules(), "console=line"), limit=1800)
+        with keel.machine:
+            self.found["linux-keel"] = keel.linux_up(110)[1]
+            self.found["linux"] = self.found["linux-keel"] / self.found["linux-bare"]
+            monitor = Monitor(keel).enter()
+            exits = counters(monitor)
+            self.found["linux-exits"] = exits.pop("exits")
+            exits.pop("interrupts")
+            self.found["linux-exits-by-kind"] = {kind: count for kind, count in exits.items() if count}
+            self.idle(monitor)
+
+    def idle(self, monitor):
+        pass_seconds(monitor, IDLE_SECONDS / 2)     # what the boot left to be done
+        before = counters(monitor)
+        seconds = pass_seconds(monitor, IDLE_SECONDS)
+        after = counters(monitor)
+        more = {kind: after[kind] - before[kind] for kind in after}
+        self.found["idle-exits"] = more.pop("exits") / seconds
+        self.found["idle-interrupts"] = more["interrupts"] / seconds
+        # It halts again after each interrupt; the two are counted at moments of their own.
+        self.found["idle-other"] = max(abs(more["hlt"] - more["interrupts"]) - 1, 0)
+        self.found["idle-by-kind"] = {kind: count for kind, count in more.items() if count}
+
+    # Many VMs.
+
+    def start(self):
+        """A VM that the monitor starts beside one that is there, and what each holds of the pool."""
+        keel = self.boot_vms("start", ["[keel]\non_idle = monitor\n", vms.vm("big", cmdline="fault=hang", memory="512M", vcpus=2),
+                                       vms.vm("next", cmdline="beat=1000 for=100000", autostart="no", memory="64M")], limit=600)
+        with keel.machine:
+            keel.machine.expect(r"big\| fault hang", 60)
+            monitor = Monitor(keel).enter()
+            pool = pairs(" ".join(monitor.ask("vm info big")))
+            monitor.ask("vm start next")
+            keel.machine.expect(r"next\| beat n=1 ", 60)
+            made = pairs(" ".join(monitor.ask("vm info next")))
+            output = "\n".join(vms.output(keel, "next"))
+        self.found["pool-kib"], self.found["pool-vcpu-kib"] = int(pool["pool_kib"]), int(pool["vcpu_kib"])
+        self.found["start-copy"] = int(made["copy_ticks"])
+        self.found["start-to-guest"] = int(made["made_to_reset_ticks"]) + first_instruction(output) - self.found["start-copy"]
+
+    def scale(self):
+        for count in SCALES:
+            sections = [vms.vm("m%02d" % n, cmdline="fault=hang", memory="%dM" % SMALL_MIB) for n in range(count)]
+            keel = self.boot_vms("scale-%d" % count, ["[keel]\non_idle = monitor\n"] + sections, memory=1900, limit=900)
+            with keel.machine:
+                keel.machine.expect(r"m%02d\| fault hang" % (count - 1), 120)
+                rows = Monitor(keel).enter().table("vm list")
+            pool = sum(int(row["pool_kib"]) for row in rows) / count
+            # From the last VM's plan on: all are made, the audit runs, all are loaded.
+            planned = keel.events("plan")[-1]["seconds"]
+            running = keel.events("vm", state="running")[-1]["seconds"]
+            self.found["scale-%d" % count] = (running - planned) / count * self.found["tsc-hz"]
+            self.found["scale-pool-%d" % count] = pool
+        self.found["scale-time"] = self.found["scale-64"] / self.found["scale-8"]
+        self.found["scale-pool"] = self.found["scale-pool-64"] / self.found["scale-pool-1"]
+
+    def step(self, measure):
+        """One that fails leaves the others their figures."""
+        try:
+            measure()
+        except (MachineError, RuntimeError, KeyError) as problem:
+            self.failed = True
+            print("%s: no figures of '%s': %s" % (self.name, measure.__name__, problem))
+
+    def steps(self, names):
+        for name in self.STEPS:
+            if name in names:
+                print("  %s: %s" % (self.name, name), flush=True)
+                self.step(getattr(self, name))
+        return self.found
+
+
+def first_instruction(text):
+    """The guest's TSC there, which is 0 at its reset."""
+    return int(re.search(r"first-instruction tsc=(\d+)", text).group(1))
+
+
+def scaled(figures, single):
+    """Ticks of two cores as instructions, by what cpuid costs there in the mean, and on one core."""
+    found = {}
+    for key, beside in BESIDE.items():
+        if key in figures:
+            factor = (single["cpuid:mean"] + single["empty"]) / (figures[beside + ":mean"] + figures["empty"])
+            found[key] = round((figures[key] + figures["empty"]) * factor - single["empty"])
+    return found
+
+
+def counters(monitor):
+    """A VM's exits by kind, all of them, and the interrupts that it got."""
+    row = monitor.table("stats vm0")[0]
+    return {kind: int(count) for kind, count in row.items() if kind not in ("vm", "vcpu", "run_us")}
+
+
+def pass_seconds(monitor, seconds):
+    """
+    Lets the machine's own time go by; returns how much did. An idle machine's goes faster than ours, but not while it talks
+    with us: it is asked now and then only.
+    """
+    passed = 0
+    monitor.table("top")
+    while passed < seconds:
+        time.sleep(POLL_SECONDS)
+        passed += int(monitor.table("top")[0]["elapsed_ms"]) / 1000
+    return passed

@@ -1,0 +1,101 @@
+"""KVM's figures: the same guests on Debian's kernel and Debian's QEMU, in the same emulator.
+
+Measured on this machine when first wanted, and kept under build/bench by the hash of all that could change them.
+"""
+import hashlib
+import json
+import os
+import re
+import subprocess
+import time
+
+import images
+from backends import backend
+from results import TOP
+
+DIRECTORY = os.path.join(TOP, "build", "bench")
+SETUP = os.path.join(TOP, "tests", "setup")
+INITRD = os.path.join(TOP, "build", "peer", "initrd.gz")
+PAYLOAD = os.path.join(images.PAYLOADS, "exits.bz")
+BOCHS = os.path.join(TOP, "build", "bochs", "bin", "bochs")
+MEMORY = 1024
+LIMIT = 3600
+FORMAT = 1      # of what is kept: higher when this file measures something else
+
+# Guests on one core, and on two: there a Linux under QEMU's instruction counting doesn't come up.
+ONE_CORE = ["bench", "switch", "linux"]
+TWO_CORES = {"qemu-svm": [], "bochs-vmx": ["pair"]}
+
+
+def emulator_version(name):
+    if name == "bochs-vmx":
+        return images.digest(BOCHS)
+    return subprocess.run(["qemu-system-x86_64", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def key(name, cpu):
+    files = [images.KERNEL, images.INITRD, PAYLOAD, os.path.join(SETUP, "peer"), os.path.join(SETUP, "peer-run")]
+    qemu = subprocess.run(["qemu-system-x86_64", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    parts = [str(FORMAT), name, str(cpu), emulator_version(name), qemu] + [images.digest(path) for path in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+def run(name, cpu, guests, cores):
+    """Boots the host and runs these guests in it; returns what it all printed."""
+    line = "console=ttyS0 quiet keel.run=/peer/run+" + "+".join(guests)
+    iso = images.build(["--linux", images.KERNEL, line, "--initrd", INITRD], [images.KERNEL, INITRD], False)
+    machine = backend(name)(iso, label="bench-kvm-%d" % cores, counted=True, cpu=cpu, memory=MEMORY, cores=cores, limit=LIMIT)
+    with machine:
+        for guest in guests:
+            machine.expect("PEER-BEGIN %s\r?\n" % guest, 300)
+            machine.expect("PEER-END " + guest, 400)    # the host may be quick to say that it switches off
+    return machine.output()
+
+
+def read_bench(text):
+    """The payload's lines: least and mean by name."""
+    found = {}
+    for name, least, mean in re.findall(r"bench ([\w.-]+)=(\d+)(?: mean=(\d+))?", text):
+        found[name] = int(least)
+        if mean:
+            found[name + ":mean"] = int(mean)
+    return found
+
+
+def read_loads(text):
+    """What /etc/loads of the test guest prints: nanoseconds by name."""
+    return {name: int(ns) for name, ns in re.findall(r"\bload (\w+)=(\d+)", text)}
+
+
+def measure(name, cpu):
+    text = run(name, cpu, ONE_CORE, 1)
+    found = {"bench": read_bench(text.split("PEER-END bench")[0]), "pair": {}}
+    found["bench"].update(read_bench(text.split("PEER-BEGIN switch")[1].split("PEER-BEGIN linux")[0]))
+    inner = text.split("PEER-BEGIN linux")[1]
+    found["linux-seconds"] = float(re.search(r"KEEL-GUEST-UP \S+ ([0-9.]+)", inner).group(1))
+    found["loads"] = read_loads(inner)
+    exits = re.search(r"peer: exits=(\d+)", inner)
+    if exits:
+        found["linux-exits"] = int(exits.group(1))
+    if TWO_CORES[name]:
+        found["pair"] = read_bench(run(name, cpu, TWO_CORES[name], 2))
+    found["date"] = time.strftime("%Y-%m-%d")
+    return found
+
+
+def figures(name, cpu, again):
+    """KVM's figures, and where they are from in words."""
+    path = os.path.join(DIRECTORY, "kvm-%s-%s.json" % (name, key(name, cpu)))
+    with_what = os.path.relpath(path, TOP)
+    if os.path.exists(path) and not again:
+        with open(path) as file:
+            found = json.load(file)
+        return found, "measured on %s, kept in %s" % (found["date"], with_what)
+    subprocess.run([os.path.join(SETUP, "peer")], check=True)
+    found = measure(name, cpu)
+    with open(os.path.join(TOP, "build", "peer", "version")) as file:
+        found["version"] = file.read().strip()
+    os.makedirs(DIRECTORY, exist_ok=True)
+    with open(path, "w") as file:
+        json.dump(found, file, indent=2)
+    return found, "measured now, kept in " + with_what
