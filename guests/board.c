@@ -233,11 +233,6 @@ static void board_reboot(void *ctx)
     vm_stop(((struct board *)ctx)->vm, VM_STOP_REBOOT, 0);
 }
 
-static void board_test_exit(void *ctx, uint32_t value)
-{
-    vm_stop(((struct board *)ctx)->vm, VM_STOP_EXIT, (int)value);
-}
-
 /* The first time that output is lost, that is told: what comes from then on may have gaps, which `stats` counts. */
 static void board_tell_loss(struct board *board)
 {
@@ -355,7 +350,6 @@ static void board_init_consoles(struct board *board)
     vuart_init(&board->com2, &com2);
     vkbc_init(&board->kbc, &kbc);
     vdebug_init(&board->debug, board_console_out, board);
-    vexit_init(&board->exit, board_test_exit, board);
 }
 
 static void board_init_pci(struct board *board)
@@ -404,13 +398,15 @@ static int board_claim(struct board *board)
     return 0;
 }
 
-size_t board_size(uint32_t vcpus)
+size_t board_size(uint32_t vcpus, bool debug_exit)
 {
-    return sizeof(struct board) + vcpus * sizeof(struct board_cpu);
+    return sizeof(struct board) + vcpus * sizeof(struct board_cpu) + (debug_exit ? VTESTDEV_MMIO_SIZE : 0);
 }
 
 int board_init(struct board *board, struct vm *vm, const struct board_config *config)
 {
+    int err;
+
     board->vm = vm;
     board->host_now = config->host_now;
     board->console_changed = config->console_changed;
@@ -422,13 +418,12 @@ int board_init(struct board *board, struct vm *vm, const struct board_config *co
     board_init_consoles(board);
     board_init_pci(board);
     console_vm_add(&board->console, vm->name, board_console_in, board);
-    if (config->debug_exit) {
-        int err = bus_claim(&vm->pio, PC_PORT_EXIT, VEXIT_PORTS, vexit_ports, &board->exit, "exit");
-
-        if (err)
-            return err;
-    }
-    return board_claim(board);
+    err = board_claim(board);
+    if (!err)
+        err = board_init_fwcfg(board);
+    if (!err && config->debug_exit)
+        err = board_init_test(board, board_set_irq);
+    return err;
 }
 
 static uint64_t board_ram_between(const struct gmem *mem, gpa_t from, gpa_t to)
@@ -464,4 +459,7 @@ void board_reset(struct board *board)
     vreset_reset(&board->reset);
     vpciconf_reset(&board->pci);
     vhostbridge_reset(&board->bridge);
+    vfwcfg_reset(&board->fwcfg);
+    if (board->test.mmio)
+        vtestdev_reset(&board->test);
 }

@@ -5,6 +5,7 @@
 #include "core/vm.h"
 #include "drivers/virt/vdebug.h"
 #include "drivers/virt/vexit.h"
+#include "drivers/virt/vfwcfg.h"
 #include "drivers/virt/vhostbridge.h"
 #include "drivers/virt/vioapic.h"
 #include "drivers/virt/vkbc.h"
@@ -15,7 +16,9 @@
 #include "drivers/virt/vpm.h"
 #include "drivers/virt/vreset.h"
 #include "drivers/virt/vrtc.h"
+#include "drivers/virt/vtestdev.h"
 #include "drivers/virt/vuart.h"
+#include "guests/e820.h"
 
 struct board;
 
@@ -38,7 +41,10 @@ struct board {
     struct vkbc kbc;
     struct vreset reset;
     struct vdebug debug;
-    struct vexit exit;
+    struct vexit exit; /* this and the test device: only with debug_exit */
+    struct vtestdev test;
+    struct vfwcfg fwcfg;
+    uint8_t map_file[E820_MAX * 20]; /* of fwcfg */
     struct vpciconf pci;
     struct vhostbridge bridge;
     struct console_vm console;
@@ -53,14 +59,14 @@ struct board_config {
     uint64_t unix_time; /* wall clock at VM time 0 */
     struct scale tsc_to_ns, ns_to_tsc;
     bool x2apic, tsc_deadline;
-    bool debug_exit; /* the test exit port is there */
+    bool debug_exit; /* the test exit port and the test device are there */
     uint32_t phys_bits;
     uint64_t (*host_now)(void);    /* host time in ns, for the console */
     void (*console_changed)(void); /* an unfinished line waits to be shown (console_deadline) */
 };
 
 /* Bytes of a board for so many vCPUs. */
-size_t board_size(uint32_t vcpus);
+size_t board_size(uint32_t vcpus, bool debug_exit);
 /*
  * Puts the devices on the VM's buses and gives each vCPU its interrupt controller; `board` is zeroed memory of the VM's.
  * Returns 0 or what bus_claim said.
@@ -68,3 +74,9 @@ size_t board_size(uint32_t vcpus);
 int board_init(struct board *board, struct vm *vm, const struct board_config *config) MUST_CHECK;
 /* All devices as after power-on, at VM time 0; memory sizes go into CMOS. */
 void board_reset(struct board *board);
+/* Then: interrupt controller and timer as a BIOS leaves them, for kernels that may count on that. */
+void board_leave_bios(struct board *board);
+
+/* Parts of board_init that are apart (guests/board_bios.c): the firmware configuration device; the test exit port and device. */
+int board_init_fwcfg(struct board *board) MUST_CHECK;
+int board_init_test(struct board *board, irq_set set) MUST_CHECK;

@@ -97,8 +97,9 @@ static int command_info(uint32_t count, const char *const *words)
         s->name, launch_state(vm), s->vcpus, (ull)s->memory / MiB, s->weight, s->cap, crashes[s->on_crash],
         s->on_reboot == ON_REBOOT_RESTART ? "restart" : "stop", s->autostart ? "yes" : "no", s->watchdog,
         s->debug_exit ? "yes" : "no");
-    monitor_print("vm=%s kernel_bytes=%llu initrd_bytes=%llu cmdline=\"%s\"", s->name, (ull)s->kernel.len,
-                  (ull)s->initrd.len, fmt_quote(quoted, sizeof(quoted), s->cmdline));
+    monitor_print("vm=%s kernel_bytes=%llu initrd_bytes=%llu cmdline=\"%s\"", s->name,
+                  (ull)s->files.kernel.len, (ull)guest_module_bytes(&s->files),
+                  fmt_quote(quoted, sizeof(quoted), s->files.cmdline));
     info_made(vm);
     return 0;
 }

@@ -12,6 +12,8 @@
 
 #define QUOTED_MAX 800 /* of a line of the log */
 
+_Static_assert(CONFIG_MAX_INITRDS <= GUEST_MODULES_MAX, "all of a VM's initrds are taken");
+
 struct launch launches[VM_MAX];
 uint32_t launched;
 bool launch_failed;
@@ -39,8 +41,13 @@ static const char *launch_module_args(const char *line)
     return space;
 }
 
+static struct guest_file launch_file(const struct boot_module *m)
+{
+    return (struct guest_file){pool_ptr(m->base), m->len, m->cmdline};
+}
+
 /* The module of that name: the first word of its line. */
-static struct machine_file launch_module(const struct boot_info *boot, const char *name)
+static struct guest_file launch_module(const struct boot_info *boot, const char *name)
 {
     size_t len = name ? str_len(name) : 0;
 
@@ -48,9 +55,9 @@ static struct machine_file launch_module(const struct boot_info *boot, const cha
         const struct boot_module *m = &boot->modules[i];
 
         if (str_starts(m->cmdline, name) && (m->cmdline[len] == 0 || m->cmdline[len] == ' '))
-            return (struct machine_file){pool_ptr(m->base), m->len};
+            return launch_file(m);
     }
-    return (struct machine_file){NULL, 0};
+    return (struct guest_file){.line = ""};
 }
 
 bool launch_has_module(const struct boot_info *boot, const char *name)
@@ -62,9 +69,7 @@ bool launch_has_module(const struct boot_info *boot, const char *name)
 static int launch_add_vm(const struct boot_info *boot, const struct config_vm *vm)
 {
     struct machine_spec spec = {
-        .kernel = launch_module(boot, vm->kernel.name),
-        .initrd = launch_module(boot, vm->initrds[0].name),
-        .cmdline = vm->cmdline,
+        .files = {.kernel = launch_module(boot, vm->kernel.name), .cmdline = vm->cmdline},
         .memory = vm->memory,
         .vcpus = vm->vcpus,
         .weight = vm->weight,
@@ -79,6 +84,8 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
     };
     uint64_t any = 0;
 
+    for (uint32_t i = 0; i < vm->initrd_count; i++)
+        spec.files.modules[spec.files.module_count++] = launch_module(boot, vm->initrds[i].name);
     str_copy(spec.name, vm->name, sizeof spec.name);
     for (uint32_t i = 0; i < ARRAY_SIZE(vm->cores); i++)
         any |= spec.cpus.bits[i] = vm->cores[i];
@@ -102,12 +109,14 @@ int launch_add_default(const struct boot_info *boot, uint32_t cores)
         log_error("no module: the menu entry needs a module2 line with a kernel (and one with its initrd)");
         return ERR_NOTFOUND;
     }
-    spec.kernel = (struct machine_file){pool_ptr(m[0].base), m[0].len};
-    spec.cmdline = launch_module_args(m[0].cmdline);
-    if (boot->module_count > 1)
-        spec.initrd = (struct machine_file){pool_ptr(m[1].base), m[1].len};
-    if (boot->module_count > 2)
-        log_warn("%u modules after the initrd are not used", boot->module_count - 2);
+    spec.files.kernel = launch_file(&m[0]);
+    spec.files.cmdline = launch_module_args(m[0].cmdline);
+    spec.files.module_count = MIN(boot->module_count - 1, GUEST_MODULES_MAX);
+    for (uint32_t i = 0; i < spec.files.module_count; i++)
+        spec.files.modules[i] = launch_file(&m[1 + i]);
+    if (boot->module_count - 1 > GUEST_MODULES_MAX)
+        log_warn("%u modules after the first %u are not used", boot->module_count - 1 - GUEST_MODULES_MAX,
+                 GUEST_MODULES_MAX + 1);
     for (uint32_t i = 0; i < cores; i++)
         cpuset_add(&spec.cpus, i);
     return launch_add(&spec);
@@ -116,11 +125,10 @@ int launch_add_default(const struct boot_info *boot, uint32_t cores)
 /* The file may ask for what Keel can't do: better no VM than one that lacks its disk. */
 static bool launch_supported(const struct config_vm *vm)
 {
-    const char *what = vm->firmware.name      ? "firmware"
-                       : vm->disk_count       ? "disk"
-                       : vm->net_count        ? "net"
-                       : vm->initrd_count > 1 ? "a second initrd"
-                                              : NULL;
+    const char *what = vm->firmware.name ? "firmware"
+                       : vm->disk_count  ? "disk"
+                       : vm->net_count   ? "net"
+                                         : NULL;
 
     if (what)
         log_error(CONFIG_NAME ":%u: [vm %s] is not started: %s is not supported by this version", vm->line,
@@ -221,8 +229,8 @@ void launch_plan(void)
                   "vm=%s vcpus=%u memory_mib=%llu weight=%u cap=%u kernel_bytes=%llu initrd_bytes=%llu "
                   "cmdline=\"%s\"",
                   s->name, s->vcpus, (unsigned long long)s->memory / MiB, s->weight, s->cap,
-                  (unsigned long long)s->kernel.len, (unsigned long long)s->initrd.len,
-                  fmt_quote(quoted, sizeof(quoted), s->cmdline));
+                  (unsigned long long)s->files.kernel.len, (unsigned long long)guest_module_bytes(&s->files),
+                  fmt_quote(quoted, sizeof(quoted), s->files.cmdline));
     }
 }
 

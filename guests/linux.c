@@ -12,8 +12,6 @@
  * What the loader itself puts into low memory, which the kernel leaves alone until it has copied it: its KASLR places
  * nothing below 1 MiB.
  */
-#define LOW_BDA_EBDA    0x40e /* BIOS data area: segment of the EBDA */
-#define LOW_BDA_KIB     0x413 /* and kilobytes below it */
 #define LOW_GDT         0x6000
 #define LOW_ZERO_PAGE   0x7000
 #define LOW_PML4        0x8000
@@ -28,15 +26,10 @@
 #define VID_MODE_NORMAL 0xffff
 #define ENTRY64         0x200
 #define EXT_MEM_K_MAX   0xfc00u /* what an old BIOS could say: 64 MiB in all */
-#define GDT_SIZE        (4 * 8)
+#define INITRD_ALIGN    4ull    /* of each archive but the first */
 
 #define PTE_PRESENT_WRITE 3ull
 #define PTE_LARGE         BIT(7)
-
-/* Flat segments with base 0 and limit 4G, accessed bit set: code (64-bit), code (32-bit), data. */
-#define GDT_CODE64 0x00af9b000000ffffull
-#define GDT_CODE32 0x00cf9b000000ffffull
-#define GDT_DATA   0x00cf93000000ffffull
 
 bool linux_probe(const void *file, uint64_t len)
 {
@@ -44,20 +37,6 @@ bool linux_probe(const void *file, uint64_t len)
 
     return len >= LINUX_VERSION && bytes[LINUX_BOOT_FLAG] == 0x55 && bytes[LINUX_BOOT_FLAG + 1] == 0xaa &&
            memcmp(bytes + LINUX_MAGIC, "HdrS", 4) == 0;
-}
-
-/* Where a PC's BIOS says how much low memory there is, and where its own begins. */
-static void low_memory_write(uint8_t *low)
-{
-    put_le16(low + LOW_BDA_EBDA, PC_EBDA >> 4);
-    put_le16(low + LOW_BDA_KIB, PC_EBDA / KiB);
-}
-
-static void gdt_write(uint8_t *low, bool long_mode)
-{
-    memset(low + LOW_GDT, 0, GDT_SIZE);
-    put_le64(low + LOW_GDT + LINUX_CS, long_mode ? GDT_CODE64 : GDT_CODE32);
-    put_le64(low + LOW_GDT + LINUX_DS, GDT_DATA);
 }
 
 /* Maps the first 4 GiB to themselves with 2 MiB pages, which every 64-bit CPU has. */
@@ -104,10 +83,9 @@ static void e820_write(uint8_t *zero_page, const struct e820 *map)
     }
 }
 
-static void zero_page_write(uint8_t *page, const struct linux_files *files, const struct linux_header *header,
-                            const struct linux_place *place)
+static void zero_page_write(uint8_t *page, const uint8_t *file, const struct linux_header *header,
+                            const struct linux_place *place, uint64_t initrd_len)
 {
-    const uint8_t *file = files->kernel;
     uint32_t end = MAX(MIN(header->header_end, LINUX_HEADER_MAX), LINUX_SETUP_SECTS);
 
     memset(page, 0, PAGE_SIZE);
@@ -117,7 +95,7 @@ static void zero_page_write(uint8_t *page, const struct linux_files *files, cons
     put_le32(page + LINUX_CODE32_START, (uint32_t)place->kernel);
     put_le32(page + LINUX_CMD_LINE_PTR, LOW_CMDLINE);
     put_le32(page + LINUX_RAMDISK_IMAGE, (uint32_t)place->initrd);
-    put_le32(page + LINUX_RAMDISK_SIZE, (uint32_t)files->initrd_len);
+    put_le32(page + LINUX_RAMDISK_SIZE, (uint32_t)initrd_len);
 }
 
 /* What the kernel is to know of the machine. */
@@ -133,24 +111,47 @@ static void zero_page_describe(uint8_t *page, const struct linux_header *header,
     e820_write(page, map);
 }
 
-static int files_write(const struct gmem *mem, const struct linux_files *files,
-                       const struct linux_header *header, const struct linux_place *place)
+/* UINT64_MAX if that is more than any machine has. */
+static uint64_t initrds_len(const struct guest_files *files)
 {
-    const uint8_t *file = files->kernel;
-    int err = gmem_write(mem, place->kernel, file + header->setup_len, header->body_len);
+    uint64_t sum = 0;
 
-    if (!err && files->initrd_len)
-        err = gmem_write(mem, place->initrd, files->initrd, files->initrd_len);
+    for (uint32_t i = 0; i < files->module_count; i++) {
+        sum = ALIGN_UP(sum, INITRD_ALIGN);
+        if (files->modules[i].len > UINT64_MAX - INITRD_ALIGN - sum)
+            return UINT64_MAX;
+        sum += files->modules[i].len;
+    }
+    return sum;
+}
+
+static int initrds_write(const struct gmem *mem, const struct guest_files *files, gpa_t base)
+{
+    uint64_t at = 0;
+    int err = 0;
+
+    for (uint32_t i = 0; i < files->module_count && !err; i++) {
+        const struct guest_file *m = &files->modules[i];
+        uint64_t next = ALIGN_UP(at, INITRD_ALIGN);
+
+        if (next > at)
+            err = gmem_fill(mem, base + at, 0, next - at);
+        if (!err && m->len)
+            err = gmem_write(mem, base + next, m->data, m->len);
+        at = next + m->len;
+    }
     return err;
 }
 
-int linux_load(const struct gmem *mem, const struct linux_files *files, const struct e820 *map, gpa_t rsdp,
-               struct linux_entry *entry, char *why, size_t why_size)
+int linux_load(const struct gmem *mem, const struct guest_files *files, const struct e820 *map, gpa_t rsdp,
+               struct guest_entry *entry, char *why, size_t why_size)
 {
+    const uint8_t *file = files->kernel.data;
     uint8_t *low = gmem_ptr(mem, 0, PC_EBDA);
+    uint64_t initrd_len = initrds_len(files);
     struct linux_header header;
     struct linux_place place;
-    int err = linux_header_read(files->kernel, files->kernel_len, &header, why, why_size);
+    int err = linux_header_read(file, files->kernel.len, &header, why, why_size);
 
     if (!err)
         err = cmdline_check(&header, files->cmdline, why, why_size);
@@ -159,24 +160,26 @@ int linux_load(const struct gmem *mem, const struct linux_files *files, const st
         err = ERR_NOMEM;
     }
     if (!err)
-        err = linux_place_find(mem, &header, files->initrd_len, &place, why, why_size);
+        err = linux_place_find(mem, &header, initrd_len, &place, why, why_size);
     if (!err)
-        err = files_write(mem, files, &header, &place);
+        err = gmem_write(mem, place.kernel, file + header.setup_len, header.body_len);
+    if (!err)
+        err = initrds_write(mem, files, place.initrd);
     if (err)
         return err;
-    low_memory_write(low);
-    gdt_write(low, header.entry64);
+    entry_gdt_write(low + LOW_GDT, header.entry64);
     page_tables_write(low);
     memcpy(low + LOW_CMDLINE, files->cmdline, str_len(files->cmdline) + 1);
-    zero_page_write(low + LOW_ZERO_PAGE, files, &header, &place);
+    zero_page_write(low + LOW_ZERO_PAGE, file, &header, &place, initrd_len);
     zero_page_describe(low + LOW_ZERO_PAGE, &header, mem, map, rsdp);
-    *entry = (struct linux_entry){
+    *entry = (struct guest_entry){
+        .format = "linux",
         .long_mode = header.entry64,
         .rip = place.kernel + (header.entry64 ? ENTRY64 : 0),
-        .zero_page = LOW_ZERO_PAGE,
+        .rsi = LOW_ZERO_PAGE,
         .cr3 = LOW_PML4,
         .gdt_base = LOW_GDT,
-        .gdt_limit = GDT_SIZE - 1,
+        .gdt_limit = ENTRY_GDT_SIZE - 1,
     };
     return 0;
 }

@@ -12,7 +12,6 @@
 #include "core/x86/msr.h"
 #include "guests/acpi.h"
 #include "guests/board.h"
-#include "guests/linux.h"
 #include "guests/platform.h"
 #include "guests/rom.h"
 #include "mm/guestram.h"
@@ -64,6 +63,8 @@ static int machine_memory(struct vm *vm, uint64_t bytes)
 
     if (!err)
         err = vmmem_expose(vm, 0, PC_LOW_RAM_END, true);
+    if (!err)
+        err = vmmem_expose(vm, PC_VGA_TEXT, PC_VGA_TEXT_SIZE, true);
     if (!err)
         err = vmmem_expose(vm, PC_ROM, PC_HIGH_RAM - PC_ROM, false);
     if (!err)
@@ -117,7 +118,8 @@ static void machine_cpuid(struct vm *vm, const struct machine_spec *spec)
 
 static int machine_board(struct vm *vm, const struct machine_spec *spec)
 {
-    struct board *board = frame_alloc(frame_count(board_size(vm->vcpu_count)), vm_owner(vm));
+    struct board *board = frame_alloc(frame_count(board_size(vm->vcpu_count, spec->debug_exit)),
+                                      vm_owner(vm));
     const struct cpuid_entry *sizes = cpuid_find(&vm->cpuid, 0x80000008, 0);
     struct board_config config = {
         .unix_time = machine_wall_clock + clock_now() / NS_PER_SEC,
@@ -133,7 +135,7 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
 
     if (!board)
         return ERR_NOMEM;
-    vm->board_bytes = board_size(vm->vcpu_count);
+    vm->board_bytes = board_size(vm->vcpu_count, spec->debug_exit);
     return board_init(board, vm, &config);
 }
 
@@ -165,45 +167,51 @@ static int machine_build(struct vm *vm, const struct machine_spec *spec, uint64_
 
 /* -- loading ---------------------------------------------------------------------------------------------------- */
 
-/* Flat segments as the Linux boot protocol wants them; 64-bit code ignores limits. */
-static void machine_segments(struct vcpu *vcpu, bool long_mode)
+/* Flat segments; 64-bit code ignores limits. */
+static void machine_segments(struct vcpu *vcpu, const struct guest_entry *entry)
 {
-    const struct vcpu_segment data = {.selector = LINUX_DS,
+    const struct vcpu_segment data = {.selector = ENTRY_DS,
                                       .limit = UINT32_MAX,
                                       .attr = 0x3 | SEG_ATTR_S | SEG_ATTR_P | SEG_ATTR_DB | SEG_ATTR_G};
+    const struct vcpu_segment gdt = {.base = entry->gdt_base, .limit = entry->gdt_limit};
+    const enum vcpu_seg segments[] = {SEG_DS, SEG_ES, SEG_SS, SEG_FS, SEG_GS};
     struct vcpu_segment code = data;
 
-    code.selector = LINUX_CS;
-    code.attr = 0xb | SEG_ATTR_S | SEG_ATTR_P | SEG_ATTR_G | (long_mode ? SEG_ATTR_L : SEG_ATTR_DB);
+    code.selector = ENTRY_CS;
+    code.attr = 0xb | SEG_ATTR_S | SEG_ATTR_P | SEG_ATTR_G | (entry->long_mode ? SEG_ATTR_L : SEG_ATTR_DB);
     vcpu_ops->set_seg(vcpu, SEG_CS, &code);
-    vcpu_ops->set_seg(vcpu, SEG_DS, &data);
-    vcpu_ops->set_seg(vcpu, SEG_ES, &data);
-    vcpu_ops->set_seg(vcpu, SEG_SS, &data);
-}
-
-static void machine_tables(struct vcpu *vcpu, const struct linux_entry *entry)
-{
-    const struct vcpu_segment gdt = {.base = entry->gdt_base, .limit = entry->gdt_limit};
-
+    for (size_t i = 0; i < (entry->all_segments ? ARRAY_SIZE(segments) : 3); i++)
+        vcpu_ops->set_seg(vcpu, segments[i], &data);
     vcpu_ops->set_seg(vcpu, SEG_GDTR, &gdt);
 }
 
-/* Control registers first: the back end checks segments against the mode. */
-static void machine_registers(struct vcpu *vcpu, const struct linux_entry *entry)
+/* What PVH asks for: a 32-bit TSS (busy) of the least size, at 0. */
+static void machine_task(struct vcpu *vcpu)
 {
-    uint64_t cr0 = CR0_PE | CR0_ET | CR0_NE;
+    const struct vcpu_segment task = {.limit = 0x67, .attr = 0xb | SEG_ATTR_P};
+
+    vcpu_ops->set_seg(vcpu, SEG_TR, &task);
+}
+
+/* Control registers first: the back end checks segments against the mode. */
+static void machine_registers(struct vcpu *vcpu, const struct guest_entry *entry)
+{
+    uint64_t cr0 = CR0_PE | CR0_ET;
 
     if (entry->long_mode) {
         vcpu_set(vcpu, REG_CR3, entry->cr3);
         vcpu_set(vcpu, REG_CR4, CR4_PAE);
-        vcpu_set(vcpu, REG_CR0, cr0 | CR0_PG);
+        vcpu_set(vcpu, REG_CR0, cr0 | CR0_NE | CR0_PG);
         vcpu_set(vcpu, REG_EFER, EFER_LME | EFER_LMA);
     } else {
         vcpu_set(vcpu, REG_CR0, cr0);
     }
-    machine_segments(vcpu, entry->long_mode);
-    machine_tables(vcpu, entry);
-    vcpu->gpr[REG_RSI] = entry->zero_page;
+    machine_segments(vcpu, entry);
+    if (entry->all_segments)
+        machine_task(vcpu);
+    vcpu->gpr[REG_RAX] = entry->rax;
+    vcpu->gpr[REG_RBX] = entry->rbx;
+    vcpu->gpr[REG_RSI] = entry->rsi;
     vcpu_set(vcpu, REG_RFLAGS, RFLAGS_FIXED1);
     vcpu_set_rip(vcpu, entry->rip);
     vcpu->state = VCPU_RUNNING;
@@ -220,9 +228,7 @@ static int machine_acpi(struct vm *vm, gpa_t *rsdp)
 /* Everything from the reset button to the kernel's entry point. The VM's window must be open. */
 static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
 {
-    struct linux_files files = {spec->kernel.data, spec->kernel.len, spec->initrd.data, spec->initrd.len,
-                                spec->cmdline};
-    struct linux_entry entry;
+    struct guest_entry entry;
     struct e820 map;
     gpa_t rsdp;
     uint64_t start;
@@ -237,7 +243,7 @@ static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
     }
     e820_build(&map, &vm->mem, false);
     start = rdtsc();
-    err = linux_load(&vm->mem, &files, &map, rsdp, &entry, why, sizeof why);
+    err = kernel_load(&vm->mem, &spec->files, &map, rsdp, &entry, why, sizeof why);
     vm->copy_ticks = rdtsc() - start;
     machine_copied += vm->copy_ticks;
     if (err) {
@@ -245,6 +251,8 @@ static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
         return err;
     }
     machine_registers(vm->vcpus[0], &entry);
+    if (entry.bios)
+        board_leave_bios(vm->board);
     return 0;
 }
 

@@ -3,20 +3,15 @@
 
 #include "core/vm.h"
 #include "guests/config.h"
+#include "guests/kernel.h"
 
 #define MACHINE_MEMORY_MIN (4 * MiB) /* less has no room for any kernel */
-
-struct machine_file {
-    const void *data; /* mapped read-only; NULL: none */
-    uint64_t len;
-};
 
 /* What a VM is made of (DESIGN 6). Everything that it points to stays the caller's, and stays. */
 struct machine_spec {
     char name[VM_NAME_MAX];
-    struct machine_file kernel, initrd;
-    const char *cmdline;
-    uint64_t memory; /* bytes; rounded down to 2 MiB */
+    struct guest_files files; /* mapped read-only */
+    uint64_t memory;          /* bytes; rounded down to 2 MiB */
     uint32_t vcpus, weight, cap;
     struct cpuset cpus;
     enum config_crash on_crash;

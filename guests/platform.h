@@ -8,6 +8,10 @@
 /* Guest physical memory. */
 #define PC_LOW_RAM_END    0x000a0000ull /* RAM from 0 */
 #define PC_EBDA           0x0009fc00ull /* the last KiB of it, which a BIOS would keep for itself */
+#define PC_VGA_TEXT       0x000b8000ull /* RAM for the guest, in no memory map */
+#define PC_VGA_TEXT_SIZE  0x00008000ull
+#define PC_VGA_COLUMNS    80
+#define PC_VGA_ROWS       25
 #define PC_ROM            0x000c0000ull /* read-only for the guest up to 1 MiB: option ROMs, then ACPI tables */
 #define PC_ACPI_TABLES    0x000e0000ull
 #define PC_ACPI_SIZE      0x0001f000ull
@@ -21,7 +25,8 @@
 #define PC_IOAPIC         0xfec00000ull
 #define PC_HPET           0xfed00000ull
 #define PC_LAPIC          0xfee00000ull
-#define PC_MEMORY_ABOVE   (4 * GiB) /* where the rest of the RAM is */
+#define PC_TEST_MMIO      0xff000000ull /* only with debug_exit = yes */
+#define PC_MEMORY_ABOVE   (4 * GiB)     /* where the rest of the RAM is */
 
 /* Ports. */
 #define PC_PORT_PIC_MASTER 0x20
@@ -38,6 +43,9 @@
 #define PC_PORT_DEBUG      0x402
 #define PC_PORT_DEBUG_E9   0xe9
 #define PC_PORT_EXIT       0xf4 /* only with debug_exit = yes */
+#define PC_PORT_TEST       0xe0 /* this and what follows likewise */
+#define PC_PORT_TEST_LINES 0x2000
+#define PC_PORT_FWCFG      0x510
 #define PC_PORT_PCI        0xcf8
 #define PC_PORT_RESET      0xcf9
 #define PC_PORT_PM         0x600 /* event block; see drivers/virt/vpm.h for what follows */
@@ -50,6 +58,12 @@
 #define PC_IRQ_RTC  8
 #define PC_IRQ_SCI  9
 #define PC_GSI_PIT  2
+
+/* Vectors of the PIC's lines and what it masks, as a BIOS leaves them: timer, keyboard, cascade and disks are open. */
+#define PC_PIC_MASTER_BASE 0x08
+#define PC_PIC_SLAVE_BASE  0x70
+#define PC_PIC_MASTER_MASK 0xb8
+#define PC_PIC_SLAVE_MASK  0x8e
 
 #define PC_IOAPIC_ID 0
 /* SLP_TYP of S5: in the DSDT's \_S5, and what the PM model powers off for. */

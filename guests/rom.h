@@ -1,7 +1,10 @@
-/* The ROM of a VM that is started without firmware: all that is left of a BIOS there. */
+/* What is where a PC's BIOS would be, and what it would leave in low memory, for a kernel that is started without one. Pure. */
 #pragma once
 
 #include "mm/gmem.h"
 
-/* Writes the code at the real-mode reset vector, F000:FFF0. ERR_RANGE if the VM has no memory there. */
-int rom_build(const struct gmem *mem);
+/*
+ * Writes the reset code, the interrupt handlers and the vectors that lead there, and the BIOS data area. ERR_RANGE if there is no
+ * memory for them.
+ */
+int rom_build(const struct gmem *mem) MUST_CHECK;

@@ -12,10 +12,10 @@
 
 static uint8_t *ram;
 
-static void check_loaded(const struct gmem *mem, const struct linux_files *files,
-                         const struct linux_entry *entry)
+static void check_loaded(const struct gmem *mem, const struct guest_files *files,
+                         const struct guest_entry *entry)
 {
-    const uint8_t *zero = gmem_ptr(mem, entry->zero_page, PAGE_SIZE);
+    const uint8_t *zero = gmem_ptr(mem, entry->rsi, PAGE_SIZE);
     uint32_t initrd, kernel;
 
     assert(zero && gmem_ptr(mem, entry->rip, 1) && gmem_ptr(mem, entry->cr3, 6 * PAGE_SIZE));
@@ -24,18 +24,19 @@ static void check_loaded(const struct gmem *mem, const struct linux_files *files
     kernel = get_le32(zero + LINUX_CODE32_START);
     initrd = get_le32(zero + LINUX_RAMDISK_IMAGE);
     assert(kernel >= PC_HIGH_RAM);
-    if (!files->initrd_len)
+    if (!guest_module_bytes(files))
         return;
     assert(initrd >= PC_HIGH_RAM && IS_ALIGNED(initrd, PAGE_SIZE));
-    assert(initrd + files->initrd_len - 1 <= get_le32(zero + LINUX_INITRD_ADDR_MAX));
-    assert(memcmp(gmem_ptr(mem, initrd, files->initrd_len), files->initrd, files->initrd_len) == 0);
+    assert(initrd + guest_module_bytes(files) - 1 <= get_le32(zero + LINUX_INITRD_ADDR_MAX));
+    assert(memcmp(gmem_ptr(mem, initrd, files->modules[0].len), files->modules[0].data,
+                  files->modules[0].len) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct linux_files files = {.cmdline = "fuz"};
-    struct linux_entry entry;
+    struct guest_files files = {.cmdline = "fuz"};
+    struct guest_entry entry;
     struct gmem mem;
     struct e820 map;
     char why[160] = "";
@@ -50,13 +51,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     e820_build(&map, &mem, true);
     /* The first byte says how much of the rest, from the end, is the initrd. */
-    files.initrd_len = MIN(data[0], size - 1);
-    files.kernel_len = size - 1 - files.initrd_len;
-    files.kernel = data + 1;
-    files.initrd = data + 1 + files.kernel_len;
+    files.modules[0].len = MIN(data[0], size - 1);
+    files.module_count = 1;
+    files.kernel = (struct guest_file){data + 1, size - 1 - files.modules[0].len, "fuz"};
+    files.modules[0].data = data + 1 + files.kernel.len;
     err = linux_load(&mem, &files, &map, PC_ACPI_TABLES, &entry, why, sizeof(why));
     assert(err == 0 || why[0]);
-    assert(err || linux_probe(files.kernel, files.kernel_len));
+    assert(err || linux_probe(files.kernel.data, files.kernel.len));
     if (!err)
         check_loaded(&mem, &files, &entry);
     return 0;

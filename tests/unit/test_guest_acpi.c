@@ -13,7 +13,6 @@
 #include "drivers/hw/acpi.h"
 #include "guests/acpi.h"
 #include "guests/platform.h"
-#include "guests/rom.h"
 
 #define OUT "build/unit/guest-acpi" /* what iasl reads and writes */
 
@@ -216,17 +215,6 @@ static void test_iasl(void **state)
     expect_disassembly(get_le64(ram + fadt + 140), "dsdt");
 }
 
-static void test_reset_vector(void **state)
-{
-    static const uint8_t code[] = {0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee, 0xf4, 0xeb, 0xfd};
-    struct gmem nothing = {0};
-
-    (void)state;
-    assert_int_equal(rom_build(&mem), 0);
-    assert_memory_equal(ram + 0xffff0, code, sizeof(code));
-    assert_int_equal(rom_build(&nothing), ERR_RANGE);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,7 +223,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_cpus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_iasl, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_reset_vector, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

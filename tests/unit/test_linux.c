@@ -18,8 +18,8 @@
 static struct gmem mem;
 static struct e820 map;
 static uint8_t *ram, *kernel, *initrd;
-static struct linux_files files;
-static struct linux_entry entry;
+static struct guest_files files;
+static struct guest_entry entry;
 static char why[160];
 
 static void kernel_make(uint16_t version)
@@ -63,7 +63,10 @@ static int setup(void **state)
     memset(initrd, 0x5c, MiB);
     kernel_make(0x20f);
     vm_make(PC_LOW_RAM_END, RAM);
-    files = (struct linux_files){kernel, FILE_LEN, initrd, 12345, "console=ttyS0"};
+    files = (struct guest_files){.kernel = {kernel, FILE_LEN, "vmlinuz"},
+                                 .modules = {{initrd, 12345, "initrd"}},
+                                 .module_count = 1,
+                                 .cmdline = "console=ttyS0"};
     return 0;
 }
 
@@ -99,7 +102,7 @@ static void test_64bit(void **state)
     assert_true(entry.long_mode);
     assert_int_equal(entry.rip, 16 * MiB + 0x200);
     assert_memory_equal(ram + 16 * MiB, kernel + SETUP_LEN, BODY_LEN);
-    zero = ram + entry.zero_page;
+    zero = ram + entry.rsi;
     assert_memory_equal(zero + LINUX_MAGIC, "HdrS", 4);
     assert_int_equal(zero[LINUX_TYPE_OF_LOADER], 0xff);
     assert_int_equal(get_le16(zero + LINUX_VID_MODE), 0xffff);
@@ -110,7 +113,6 @@ static void test_64bit(void **state)
     assert_memory_equal(ram + RAM - 4 * PAGE_SIZE, initrd, 12345);
     assert_int_equal(get_le64(zero + LINUX_ACPI_RSDP), 0xe0000);
     assert_int_equal(get_le32(zero + LINUX_ALT_MEM_K), RAM / KiB - 1024);
-    assert_int_equal(get_le16(ram + 0x40e), 0x9fc0);
     /* Nothing of the file's is before or after the setup header. */
     assert_int_equal(zero[LINUX_SETUP_SECTS - 1], 0);
     assert_int_equal(get_le32(zero + 0x26c), 0);
@@ -128,7 +130,7 @@ static void test_e820_in_zero_page(void **state)
 
     (void)state;
     assert_int_equal(load(), 0);
-    zero = ram + entry.zero_page;
+    zero = ram + entry.rsi;
     assert_int_equal(zero[LINUX_E820_ENTRIES], ARRAY_SIZE(expected));
     for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
         const uint8_t *e = zero + LINUX_E820_TABLE + i * 20;
@@ -158,8 +160,8 @@ static void test_page_tables_and_gdt(void **state)
     }
     assert_int_equal(get_le64(ram + entry.cr3 + 8), 0);
     assert_int_equal(entry.gdt_limit, 31);
-    assert_int_equal(get_le64(ram + entry.gdt_base + LINUX_CS), 0x00af9b000000ffffull);
-    assert_int_equal(get_le64(ram + entry.gdt_base + LINUX_DS), 0x00cf93000000ffffull);
+    assert_int_equal(get_le64(ram + entry.gdt_base + ENTRY_CS), 0x00af9b000000ffffull);
+    assert_int_equal(get_le64(ram + entry.gdt_base + ENTRY_DS), 0x00cf93000000ffffull);
 }
 
 static void test_32bit(void **state)
@@ -169,7 +171,7 @@ static void test_32bit(void **state)
     assert_int_equal(load(), 0);
     assert_false(entry.long_mode);
     assert_int_equal(entry.rip, 16 * MiB);
-    assert_int_equal(get_le64(ram + entry.gdt_base + LINUX_CS), 0x00cf9b000000ffffull);
+    assert_int_equal(get_le64(ram + entry.gdt_base + ENTRY_CS), 0x00cf9b000000ffffull);
     /* Before 2.12 the flags aren't there, whatever the bytes say; before 2.10 it runs at 1 MiB. */
     kernel_make(0x20b);
     assert_int_equal(load(), 0);
@@ -177,11 +179,11 @@ static void test_32bit(void **state)
     kernel_make(0x206);
     kernel[LINUX_JUMP + 1] = LINUX_CMDLINE_SIZE + 4 - LINUX_MAGIC;
     kernel[LINUX_RELOCATABLE] = 0;
-    files.initrd_len = 0;
+    files.modules[0].len = 0;
     assert_int_equal(load(), 0);
     assert_int_equal(entry.rip, MiB);
-    assert_int_equal(get_le64(ram + entry.zero_page + LINUX_ACPI_RSDP), 0);
-    assert_int_equal(get_le32(ram + entry.zero_page + LINUX_RAMDISK_IMAGE), 0);
+    assert_int_equal(get_le64(ram + entry.rsi + LINUX_ACPI_RSDP), 0);
+    assert_int_equal(get_le32(ram + entry.rsi + LINUX_RAMDISK_IMAGE), 0);
 }
 
 static void test_places(void **state)
@@ -195,7 +197,7 @@ static void test_places(void **state)
     put_le32(kernel + LINUX_INITRD_ADDR_MAX, 20 * MiB - 1);
     assert_int_equal(load(), 0);
     assert_int_equal(entry.rip, 32 * MiB + 0x200);
-    assert_int_equal(get_le32(ram + entry.zero_page + LINUX_RAMDISK_IMAGE), 20 * MiB - 4 * PAGE_SIZE);
+    assert_int_equal(get_le32(ram + entry.rsi + LINUX_RAMDISK_IMAGE), 20 * MiB - 4 * PAGE_SIZE);
     /* One that can't move must have its place. */
     kernel[LINUX_RELOCATABLE] = 0;
     expect_refusal(ERR_NOMEM, "the kernel needs 20 MiB from 16 MiB on; the VM has 60 MiB");
@@ -204,9 +206,30 @@ static void test_places(void **state)
     put_le32(kernel + LINUX_INITRD_ADDR_MAX, UINT32_MAX);
     vm_make(PC_LOW_RAM_END, 36 * MiB);
     assert_int_equal(load(), 0);
-    assert_int_equal(get_le32(ram + entry.zero_page + LINUX_RAMDISK_IMAGE), 16 * MiB - 4 * PAGE_SIZE);
+    assert_int_equal(get_le32(ram + entry.rsi + LINUX_RAMDISK_IMAGE), 16 * MiB - 4 * PAGE_SIZE);
     vm_make(PC_LOW_RAM_END, 36 * MiB - PAGE_SIZE);
     expect_refusal(ERR_NOMEM, "needs 20 MiB");
+}
+
+/* As one: each archive but the first at a multiple of 4 bytes, with zeros between them. */
+static void test_initrds(void **state)
+{
+    const uint8_t *at, *zero;
+
+    (void)state;
+    memset(initrd, 0x5c, 9);
+    files.modules[0].len = 5;
+    files.modules[1] = (struct guest_file){initrd, 0, "none"};
+    files.modules[2] = (struct guest_file){initrd, 3, "second"};
+    files.module_count = 3;
+    memset(ram + RAM - PAGE_SIZE, 0xee, PAGE_SIZE);
+    assert_int_equal(load(), 0);
+    zero = ram + entry.rsi;
+    assert_int_equal(get_le32(zero + LINUX_RAMDISK_SIZE), 11);
+    at = ram + get_le32(zero + LINUX_RAMDISK_IMAGE);
+    assert_memory_equal(at, "\x5c\x5c\x5c\x5c\x5c\0\0\0\x5c\x5c\x5c\xee", 12);
+    files.modules[1].len = UINT64_MAX;
+    assert_int_equal(load(), ERR_NOMEM);
 }
 
 static void test_too_little_memory(void **state)
@@ -215,12 +238,12 @@ static void test_too_little_memory(void **state)
     vm_make(PC_LOW_RAM_END, 8 * MiB);
     expect_refusal(ERR_NOMEM, "the kernel needs 20 MiB from 16 MiB on; the VM has 8 MiB");
     vm_make(PC_LOW_RAM_END, 36 * MiB);
-    files.initrd_len = 30 * MiB; /* never read: it doesn't fit */
+    files.modules[0].len = 30 * MiB; /* never read: it doesn't fit */
     expect_refusal(ERR_NOMEM,
                    "the kernel needs 20 MiB from 16 MiB on and the initrd 30 MiB; the VM has 36 MiB");
-    files.initrd_len = UINT64_MAX;
+    files.modules[0].len = UINT64_MAX;
     assert_int_equal(load(), ERR_NOMEM);
-    files.initrd_len = 0;
+    files.modules[0].len = 0;
     vm_make(0, 64 * MiB);
     expect_refusal(ERR_NOMEM, "639 KiB");
 }
@@ -235,7 +258,7 @@ static void test_no_kernel(void **state)
     put_le16(kernel + LINUX_BOOT_FLAG, 0);
     assert_false(linux_probe(kernel, FILE_LEN));
     expect_refusal(ERR_INVALID, "no bzImage");
-    files.kernel_len = 0;
+    files.kernel.len = 0;
     assert_false(linux_probe(kernel, 0));
     expect_refusal(ERR_INVALID, "it has 0 bytes");
 }
@@ -248,8 +271,8 @@ static void test_cut_off(void **state)
         uint8_t *cut = malloc(len ? len : 1);
 
         memcpy(cut, kernel, len);
-        files.kernel = cut;
-        files.kernel_len = len;
+        files.kernel.data = cut;
+        files.kernel.len = len;
         expect_refusal(ERR_INVALID, len <= SETUP_LEN ? "cut off in its header" : "cut off in its body");
         free(cut);
     }
@@ -291,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_page_tables_and_gdt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_32bit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_places, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_initrds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_little_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_kernel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
