@@ -29,3 +29,34 @@ build/payload/exits.bz: build/payload/exits.bin guests/payload/header.asm
 	$(call quiet,BZ)cat $@.setup $< >$@
 
 -include $(wildcard build/payload/obj/*/*/*.d)
+
+# A small kernel in each format that Keel loads, from one source: build/payload/formats/NAME, with these macros.
+FORMATS := mb1.elf mb1-64.elf mb1-high.elf mb1-kludge.bin mb2.elf mb2-address.bin pvh.elf pvh-64.elf
+FORMAT_mb1 := MULTIBOOT1
+FORMAT_mb1-high := MULTIBOOT1 HIGH
+FORMAT_mb1-kludge := MULTIBOOT1 KLUDGE
+FORMAT_mb2 := MULTIBOOT2
+FORMAT_mb2-address := MULTIBOOT2 ADDRESS
+FORMAT_pvh := PVH
+FORMAT_CFLAGS := $(filter-out -m64 -mcmodel=kernel -mno-red-zone,$(CFLAGS)) -m32
+FORMAT_SOURCES := guests/payload/formats/main.c guests/payload/formats/lib.c core/lib/format.c core/lib/string.c
+PAYLOAD_IMAGES += $(FORMATS:%=build/payload/formats/%)
+
+build/payload/formats/%.lnk: guests/payload/formats/start.asm guests/payload/formats/formats.ld $(FORMAT_SOURCES) Makefile
+	@mkdir -p $(@D)
+	@$(NASM) -f elf32 -Werror $(FORMAT_$*:%=-D%) -o $@.start.o $<
+	@$(foreach source,$(FORMAT_SOURCES),$(CC) $(CPPFLAGS) $(FORMAT_CFLAGS) $(FORMAT_$*:%=-D%) -c $(source) \
+		-o $@.$(notdir $(source:.c=.o)) &&) true
+	$(call quiet,LD)$(LD) -m elf_i386 -nostdlib -static -z noexecstack --build-id=none --no-warn-rwx-segments \
+		--defsym BASE=$(if $(filter HIGH,$(FORMAT_$*)),0xc0100000,0x100000) \
+		--defsym OFFSET=$(if $(filter HIGH,$(FORMAT_$*)),0xc0000000,0) \
+		-T guests/payload/formats/formats.ld -o $@ $@.start.o $(patsubst %.c,$@.%.o,$(notdir $(FORMAT_SOURCES)))
+
+build/payload/formats/%-64.elf: build/payload/formats/%.lnk
+	@objcopy -I elf32-i386 -O elf64-x86-64 $< $@
+
+build/payload/formats/%.elf: build/payload/formats/%.lnk
+	@cp $< $@
+
+build/payload/formats/%.bin: build/payload/formats/%.lnk
+	@objcopy -O binary -j .image -j .notes -j .end $< $@
