@@ -338,7 +338,7 @@ static void board_init_clocks(struct board *board, uint64_t unix_time)
     vpm_init(&board->pm, &pm);
 }
 
-static void board_init_consoles(struct board *board)
+static void board_init_consoles(struct board *board, bool firmware)
 {
     struct timer_queue *timers = &board->vm->timers;
     struct vuart_config com1 = {board_pin(board, PC_IRQ_COM1), timers, board_console_out, board,
@@ -350,6 +350,8 @@ static void board_init_consoles(struct board *board)
     vuart_init(&board->com2, &com2);
     vkbc_init(&board->kbc, &kbc);
     vdebug_init(&board->debug, board_console_out, board);
+    /* What firmware puts on its screen, which is the console, it also writes to its log: once is enough. */
+    vdebug_init(&board->firmware_log, firmware ? board_nowhere : board_console_out, board);
 }
 
 static void board_init_pci(struct board *board)
@@ -381,7 +383,7 @@ static int board_claim(struct board *board)
         {&vm->pio, PC_PORT_92, 1, vreset_port92, &board->reset, "port92"},
         {&vm->pio, PC_PORT_COM1, 8, vuart_ports, &board->com1, "com1"},
         {&vm->pio, PC_PORT_COM2, 8, vuart_ports, &board->com2, "com2"},
-        {&vm->pio, PC_PORT_DEBUG, 1, vdebug_port, &board->debug, "debug"},
+        {&vm->pio, PC_PORT_DEBUG, 1, vdebug_port, &board->firmware_log, "debug"},
         {&vm->pio, PC_PORT_DEBUG_E9, 1, vdebug_port, &board->debug, "debug"},
         {&vm->pio, PC_PORT_PCI, 8, vpciconf_ports, &board->pci, "pci"},
         {&vm->pio, PC_PORT_PM, VPM_PORTS, vpm_ports, &board->pm, "pm"},
@@ -415,12 +417,12 @@ int board_init(struct board *board, struct vm *vm, const struct board_config *co
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
         board_init_cpu(board, i, config);
     board_init_clocks(board, config->unix_time);
-    board_init_consoles(board);
+    board_init_consoles(board, config->firmware);
     board_init_pci(board);
     console_vm_add(&board->console, vm->name, board_console_in, board);
     err = board_claim(board);
     if (!err)
-        err = board_init_fwcfg(board);
+        err = board_init_fwcfg(board, config->firmware);
     if (!err && config->debug_exit)
         err = board_init_test(board, board_set_irq);
     return err;

@@ -40,11 +40,11 @@ struct board {
     struct vpm pm;
     struct vkbc kbc;
     struct vreset reset;
-    struct vdebug debug;
+    struct vdebug debug, firmware_log;
     struct vexit exit; /* this and the test device: only with debug_exit */
     struct vtestdev test;
     struct vfwcfg fwcfg;
-    uint8_t map_file[E820_MAX * 20]; /* of fwcfg */
+    uint8_t map_file[2 * 20], sercon_file[8]; /* of fwcfg */
     struct vpciconf pci;
     struct vhostbridge bridge;
     struct console_vm console;
@@ -60,6 +60,7 @@ struct board_config {
     struct scale tsc_to_ns, ns_to_tsc;
     bool x2apic, tsc_deadline;
     bool debug_exit; /* the test exit port and the test device are there */
+    bool firmware;   /* the VM starts with firmware, which is told what it needs by fw_cfg */
     uint32_t phys_bits;
     uint64_t (*host_now)(void);    /* host time in ns, for the console */
     void (*console_changed)(void); /* an unfinished line waits to be shown (console_deadline) */
@@ -78,5 +79,5 @@ void board_reset(struct board *board);
 void board_leave_bios(struct board *board);
 
 /* Parts of board_init that are apart (guests/board_bios.c): the firmware configuration device; the test exit port and device. */
-int board_init_fwcfg(struct board *board) MUST_CHECK;
+int board_init_fwcfg(struct board *board, bool firmware) MUST_CHECK;
 int board_init_test(struct board *board, irq_set set) MUST_CHECK;

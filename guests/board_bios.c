@@ -5,20 +5,24 @@
 
 /* -- fw_cfg ----------------------------------------------------------------------------------------------------- */
 
-/* The file etc/e820: base, length and type of each entry. */
+/* The file etc/e820: base, length and type of the RAM below and above 4G; holes are the firmware's to make. */
 static uint32_t board_write_map(struct board *board)
 {
-    struct e820 map;
+    const struct gmem *mem = &board->vm->mem;
+    uint32_t count = 0;
 
-    e820_build(&map, &board->vm->mem, false);
-    for (uint32_t i = 0; i < map.count; i++) {
-        uint8_t *entry = board->map_file + i * 20;
+    for (uint32_t i = 0; i < mem->count; i++) {
+        const struct gmem_slot *slot = &mem->slots[i];
+        uint8_t *entry = board->map_file + count * 20;
 
-        put_le64(entry, map.entries[i].base);
-        put_le64(entry + 8, map.entries[i].len);
-        put_le32(entry + 16, map.entries[i].type);
+        if (!slot->writable || (slot->base != PC_HIGH_RAM && slot->base != PC_MEMORY_ABOVE))
+            continue;
+        put_le64(entry, slot->base == PC_HIGH_RAM ? 0 : slot->base);
+        put_le64(entry + 8, slot->base == PC_HIGH_RAM ? slot->base + slot->len : slot->len);
+        put_le32(entry + 16, E820_RAM);
+        count++;
     }
-    return map.count * 20;
+    return count * 20;
 }
 
 /* RAM as a user would count it: without the holes below 1 MiB. */
@@ -33,7 +37,7 @@ static uint64_t board_ram_size(const struct board *board)
     return size;
 }
 
-int board_init_fwcfg(struct board *board)
+int board_init_fwcfg(struct board *board, bool firmware)
 {
     static const uint8_t no_uuid[16];
     struct vfwcfg *fw = &board->fwcfg;
@@ -47,6 +51,11 @@ int board_init_fwcfg(struct board *board)
     vfwcfg_add_number(fw, VFWCFG_BOOT_MENU, 0, 2);
     vfwcfg_add_number(fw, VFWCFG_MAX_CPUS, vcpus, 2);
     vfwcfg_add_file(fw, "etc/e820", board->map_file, board_write_map(board));
+    if (firmware) {
+        /* There is no VGA BIOS: SeaBIOS' screen and keyboard are to be on the serial port. */
+        put_le64(board->sercon_file, PC_PORT_COM1);
+        vfwcfg_add_file(fw, "etc/sercon-port", board->sercon_file, sizeof(board->sercon_file));
+    }
     return bus_claim(&board->vm->pio, PC_PORT_FWCFG, VFWCFG_PORTS, vfwcfg_ports, fw, "fw_cfg");
 }
 

@@ -70,6 +70,7 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
 {
     struct machine_spec spec = {
         .files = {.kernel = launch_module(boot, vm->kernel.name), .cmdline = vm->cmdline},
+        .firmware = launch_module(boot, vm->firmware.name),
         .memory = vm->memory,
         .vcpus = vm->vcpus,
         .weight = vm->weight,
@@ -125,10 +126,7 @@ int launch_add_default(const struct boot_info *boot, uint32_t cores)
 /* The file may ask for what Keel can't do: better no VM than one that lacks its disk. */
 static bool launch_supported(const struct config_vm *vm)
 {
-    const char *what = vm->firmware.name ? "firmware"
-                       : vm->disk_count  ? "disk"
-                       : vm->net_count   ? "net"
-                                         : NULL;
+    const char *what = vm->disk_count ? "disk" : vm->net_count ? "net" : NULL;
 
     if (what)
         log_error(CONFIG_NAME ":%u: [vm %s] is not started: %s is not supported by this version", vm->line,
@@ -191,6 +189,18 @@ static bool launch_fits(const struct machine_spec *s, uint64_t left)
     return cores && s->memory <= left;
 }
 
+/* Firmware begins in real mode. */
+static bool launch_can_begin(const struct machine_spec *s)
+{
+    bool good = !s->firmware.data || !vendor->real_mode || vendor->real_mode();
+
+    if (!good)
+        log_error("vm=%s: its firmware starts in real mode, and this CPU has no unrestricted guest (or "
+                  "`disable=ug`)",
+                  s->name);
+    return good;
+}
+
 static void launch_refuse(struct launch *l)
 {
     l->refused = true;
@@ -217,12 +227,13 @@ void launch_plan(void)
         struct machine_spec *s = &launches[i].spec;
 
         launch_limit_vcpus(s);
-        if (!launch_fits(s, s->autostart ? left : guestram_total_bytes())) {
+        if (!launch_can_begin(s) || !launch_fits(s, s->autostart ? left : guestram_total_bytes())) {
             launch_refuse(&launches[i]);
             continue;
         }
         if (s->autostart)
-            left -= ALIGN_DOWN(s->memory, GUESTRAM_BLOCK);
+            left -= MIN(left,
+                        ALIGN_DOWN(s->memory, GUESTRAM_BLOCK) + ALIGN_UP(s->firmware.len, GUESTRAM_BLOCK));
         char quoted[QUOTED_MAX];
 
         log_event("plan",

@@ -12,6 +12,7 @@
 #include "core/x86/msr.h"
 #include "guests/acpi.h"
 #include "guests/board.h"
+#include "guests/firmware.h"
 #include "guests/platform.h"
 #include "guests/rom.h"
 #include "mm/guestram.h"
@@ -55,8 +56,20 @@ void machine_init(uint64_t unix_time)
 
 /* -- memory ----------------------------------------------------------------------------------------------------- */
 
-/* Below 4G: RAM up to 640K, a ROM area up to 1M, RAM again; what doesn't fit there begins at 4G. */
-static int machine_memory(struct vm *vm, uint64_t bytes)
+/* The ROM that ends at 4G. */
+static int machine_rom(struct vm *vm, uint64_t size)
+{
+    uint64_t back = ALIGN_UP(size, GUESTRAM_BLOCK);
+    int err = vmmem_back(vm, PC_MEMORY_ABOVE - back, back);
+
+    return err ? err : vmmem_expose(vm, PC_MEMORY_ABOVE - size, size, false);
+}
+
+/*
+ * Below 4G: RAM up to 640K, a ROM area up to 1M, RAM again; what doesn't fit there begins at 4G. Firmware makes its own of
+ * the ROM area, which is RAM for it.
+ */
+static int machine_memory(struct vm *vm, uint64_t bytes, uint64_t rom)
 {
     uint64_t low = MIN(bytes, PC_LOW_MEMORY_MAX);
     int err = bytes > guestram_free_bytes() ? ERR_NOMEM : vmmem_back(vm, 0, low);
@@ -66,13 +79,15 @@ static int machine_memory(struct vm *vm, uint64_t bytes)
     if (!err)
         err = vmmem_expose(vm, PC_VGA_TEXT, PC_VGA_TEXT_SIZE, true);
     if (!err)
-        err = vmmem_expose(vm, PC_ROM, PC_HIGH_RAM - PC_ROM, false);
+        err = vmmem_expose(vm, PC_ROM, PC_HIGH_RAM - PC_ROM, rom != 0);
     if (!err)
         err = vmmem_expose(vm, PC_HIGH_RAM, low - PC_HIGH_RAM, true);
     if (!err && bytes > low)
         err = vmmem_back(vm, PC_MEMORY_ABOVE, bytes - low);
     if (!err && bytes > low)
         err = vmmem_expose(vm, PC_MEMORY_ABOVE, bytes - low, true);
+    if (!err && rom)
+        err = machine_rom(vm, rom);
     /* Kernels probe for devices below 4G; a write beyond all memory is one that runs wild. */
     vm->end = PC_MEMORY_ABOVE + (bytes - low);
     return err;
@@ -129,6 +144,7 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
         .tsc_deadline = cpuid_has(&vm->cpuid, 1, 2, 24),
         .phys_bits = sizes ? sizes->eax & 0xff : 36,
         .debug_exit = spec->debug_exit,
+        .firmware = spec->firmware.data,
         .host_now = clock_now,
         .console_changed = machine_console_changed,
     };
@@ -149,7 +165,7 @@ static int machine_vcpus(struct vm *vm, const struct machine_spec *spec)
 
 static int machine_build(struct vm *vm, const struct machine_spec *spec, uint64_t bytes)
 {
-    int err = machine_memory(vm, bytes);
+    int err = machine_memory(vm, bytes, firmware_size(spec->firmware.len));
 
     if (err) {
         log_error("vm=%s: %llu MiB of memory can't be had: %llu MiB are free", vm->name,
@@ -256,6 +272,18 @@ static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
     return 0;
 }
 
+/* Everything else is the firmware's business: the boot vCPU is as after a reset. */
+static int machine_firmware(struct vm *vm, const struct machine_spec *spec)
+{
+    int err = firmware_load(&vm->mem, spec->firmware.data, spec->firmware.len);
+
+    if (err)
+        log_error("vm=%s: its firmware can't be loaded (error %d)", vm->name, err);
+    else
+        vm->vcpus[0]->state = VCPU_RUNNING;
+    return err;
+}
+
 int machine_load(struct vm *vm, const struct machine_spec *spec)
 {
     uint64_t before;
@@ -267,7 +295,7 @@ int machine_load(struct vm *vm, const struct machine_spec *spec)
         machine_reset_at = vm->tsc_start;
     board_reset(vm->board);
     before = vmmem_open(vm);
-    err = machine_kernel(vm, spec);
+    err = spec->firmware.data ? machine_firmware(vm, spec) : machine_kernel(vm, spec);
     vmmem_close(before);
     return err;
 }
@@ -289,6 +317,12 @@ struct vm *machine_create(uint32_t id, const struct machine_spec *spec)
     if (bytes < MACHINE_MEMORY_MIN) {
         log_error("vm=%s: %llu MiB of memory are less than the least, %llu MiB", spec->name,
                   (unsigned long long)spec->memory / MiB, (unsigned long long)MACHINE_MEMORY_MIN / MiB);
+        return NULL;
+    }
+    if (spec->firmware.data && !firmware_size(spec->firmware.len)) {
+        log_error("vm=%s: a firmware image has %u KiB to %u KiB, and this one has %llu bytes", spec->name,
+                  (uint32_t)(FIRMWARE_MIN / KiB), (uint32_t)(FIRMWARE_MAX / KiB),
+                  (unsigned long long)spec->firmware.len);
         return NULL;
     }
     vm = vm_create(id, spec->name);

@@ -10,8 +10,9 @@
 /* What a VM is made of (DESIGN 6). Everything that it points to stays the caller's, and stays. */
 struct machine_spec {
     char name[VM_NAME_MAX];
-    struct guest_files files; /* mapped read-only */
-    uint64_t memory;          /* bytes; rounded down to 2 MiB */
+    struct guest_files files;   /* mapped read-only */
+    struct guest_file firmware; /* likewise; instead of a kernel */
+    uint64_t memory;            /* bytes; rounded down to 2 MiB */
     uint32_t vcpus, weight, cap;
     struct cpuset cpus;
     enum config_crash on_crash;

@@ -10,9 +10,11 @@
 #define PCI_STATUS   0x06
 #define PCI_REVISION 0x08
 #define PCI_CLASS    0x0a /* subclass, class */
+#define PCI_SUBSYS   0x2c /* subsystem's vendor, its device */
 
 #define INTEL         0x8086
 #define I440FX        0x1237
+#define SUBSYSTEM     0x11001af4 /* QEMU's, without which SeaBIOS takes this for no machine that it knows */
 #define CLASS_HOST    0x0600
 #define COMMAND_FIXED 0x0006 /* memory and bus master: always on */
 #define STATUS_MEDIUM 0x0200 /* DEVSEL timing */
@@ -56,6 +58,7 @@ void vhostbridge_init(struct vhostbridge *bridge, struct vpciconf *conf)
     put_le16(&bridge->config[PCI_STATUS], STATUS_MEDIUM);
     bridge->config[PCI_REVISION] = 2;
     put_le16(&bridge->config[PCI_CLASS], CLASS_HOST);
+    put_le32(&bridge->config[PCI_SUBSYS], SUBSYSTEM);
     vpciconf_add(conf, VPCI_DEVFN(0, 0), &bridge->function);
 }
 

@@ -1,0 +1,37 @@
+"""SeaBIOS as a guest: Debian's package, unmodified."""
+import pytest
+
+SEABIOS = "/usr/share/seabios/bios-256k.bin"
+CONFIGURATION = "[vm bios]\nfirmware = bios-256k.bin\nmemory = 64M\nvcpus = %d\n"
+
+
+def boot(machine, directory, text, files=((SEABIOS, "bios-256k.bin"),), **options):
+    path = directory / "keel.conf"
+    path.write_text(text)
+    return machine.keel([(str(path), "keel.conf")] + list(files), **options)
+
+
+@pytest.mark.parametrize("vcpus", [1, 2])
+def test_seabios_prompt(machine, tmp_path, vcpus):
+    """It finds its machine, starts the other vCPUs, looks for something to boot, and says that there is nothing."""
+    keel = boot(machine, tmp_path, CONFIGURATION % vcpus)
+    keel.machine.expect(r"SeaBIOS \(version [^)]*\)", 60)
+    keel.machine.expect("Booting from Hard Disk", 60)
+    keel.machine.expect("No bootable device", 60)
+
+
+def test_no_image(machine, tmp_path):
+    """What is too small to be firmware costs its VM alone."""
+    (tmp_path / "small.bin").write_bytes(b"\xf4" * 1000)
+    keel = boot(machine, tmp_path, CONFIGURATION.replace("bios-256k", "small") % 1,
+                [(str(tmp_path / "small.bin"), "small.bin")])
+    keel.line("vm=bios: a firmware image has 64 KiB to 16384 KiB, and this one has 1000 bytes")
+    assert keel.finish() == "failed"
+
+
+@pytest.mark.only("bochs-vmx", why="AMD's CPUs can always run guests in real mode")
+def test_real_mode_missing(machine, tmp_path):
+    """Firmware begins in real mode: where that can't be, the VM is refused and says why."""
+    keel = boot(machine, tmp_path, CONFIGURATION % 1, options="disable=ug")
+    keel.line("vm=bios: its firmware starts in real mode, and this CPU has no unrestricted guest")
+    assert keel.finish() == "failed"
