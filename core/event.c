@@ -45,6 +45,15 @@ static const struct event *event_first_exception(const struct vcpu_events *event
     return NULL;
 }
 
+/*
+ * A fault's frame has RF set, so that the instruction which runs again doesn't meet an instruction breakpoint twice (SDM 18.3.1.1).
+ * Not so for traps, and #DB is raised here as one only.
+ */
+static bool event_is_fault(uint8_t vector)
+{
+    return vector != EXC_DB && vector != EXC_BP && vector != EXC_OF && vector != EXC_DF && vector != EXC_MC;
+}
+
 void event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
 {
     struct vcpu_events *events = &vcpu->events;
@@ -68,6 +77,8 @@ void event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t err
         events->reinject.type != EVENT_NMI)
         events->reinject.valid = false;
     events->exception = raised;
+    if (event_is_fault(raised.vector))
+        vcpu_set(vcpu, REG_RFLAGS, vcpu_get(vcpu, REG_RFLAGS) | RFLAGS_RF);
     vcpu_look(vcpu);
 }
 

@@ -39,6 +39,21 @@ static void test_simple(void)
     skip("exceptions.ts", "64-bit code without hardware tasks can't raise it");
 }
 
+/* A fault that the hypervisor raises has RF in its frame as one of the CPU's own, a trap hasn't. */
+static void test_resume_flag(void)
+{
+    uint64_t value;
+
+    (void)TRAP_OF("int3");
+    expect("exceptions.bp-rf", trap.rflags & RFLAGS_RF, 0);
+    (void)TRAP_OF("ud2");
+    expect("exceptions.ud-rf", trap.rflags & RFLAGS_RF, RFLAGS_RF);
+    if (on_tcg && !on_keel)
+        return; /* QEMU refuses no MSR */
+    rdmsr_trap(0x12345, &value);
+    expect("exceptions.gp-rf", trap.rflags & RFLAGS_RF, RFLAGS_RF);
+}
+
 static void test_selectors(void)
 {
     (void)TRAP_OF("mov $0x28, %%eax; mov %%eax, %%fs");
@@ -183,6 +198,7 @@ static void test_alignment(void)
 void test_exceptions(void)
 {
     test_simple();
+    test_resume_flag();
     test_selectors();
     test_noncanonical();
     test_privilege();

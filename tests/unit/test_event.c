@@ -47,6 +47,21 @@ static void interrupt_waits_for_its_window(void **state)
     assert_false(fake.windows[EVENT_INTERRUPT]);
 }
 
+/* Its instruction runs again: RF is in the frame. A trap's goes on, and #DF is neither. */
+static void fault_sets_rf(void **state)
+{
+    (void)state;
+    event_raise(&fake.vcpu, EXC_DB, false, 0);
+    assert_int_equal(vcpu_get(&fake.vcpu, REG_RFLAGS) & RFLAGS_RF, 0);
+    fake_reset();
+    event_raise(&fake.vcpu, EXC_GP, true, 0);
+    assert_int_equal(vcpu_get(&fake.vcpu, REG_RFLAGS) & RFLAGS_RF, RFLAGS_RF);
+    vcpu_set(&fake.vcpu, REG_RFLAGS, RFLAGS_FIXED1);
+    event_raise(&fake.vcpu, EXC_GP, true, 0);
+    assert_int_equal(fake.vcpu.events.exception.vector, EXC_DF);
+    assert_int_equal(vcpu_get(&fake.vcpu, REG_RFLAGS) & RFLAGS_RF, 0);
+}
+
 static void second_interrupt_opens_a_window(void **state)
 {
     (void)state;
@@ -179,6 +194,7 @@ int main(void)
         cmocka_unit_test_setup(nothing_pending_injects_nothing, setup),
         cmocka_unit_test_setup(interrupt_is_injected_and_accepted, setup),
         cmocka_unit_test_setup(interrupt_waits_for_its_window, setup),
+        cmocka_unit_test_setup(fault_sets_rf, setup),
         cmocka_unit_test_setup(second_interrupt_opens_a_window, setup),
         cmocka_unit_test_setup(exception_goes_before_nmi_before_interrupt, setup),
         cmocka_unit_test_setup(blocked_nmi_stays_pending, setup),
