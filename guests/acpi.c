@@ -13,8 +13,9 @@
 /* The area of guest memory that the tables go into, filled from the bottom. */
 struct area {
     uint8_t *bytes;
-    uint64_t used;
-    bool full; /* something didn't fit: nothing is written any more */
+    uint64_t size, used;
+    uint32_t base; /* guest address of the first byte */
+    bool full;     /* something didn't fit: nothing is written any more */
     uint32_t table_count;
     uint32_t tables[TABLES_MAX]; /* guest addresses */
 };
@@ -24,7 +25,7 @@ static uint64_t area_take(struct area *area, uint64_t len, uint64_t align)
 {
     uint64_t at = ALIGN_UP(area->used, align);
 
-    if (area->full || at > PC_ACPI_SIZE || len > PC_ACPI_SIZE - at) {
+    if (area->full || at > area->size || len > area->size - at) {
         area->full = true;
         return 0;
     }
@@ -33,9 +34,9 @@ static uint64_t area_take(struct area *area, uint64_t len, uint64_t align)
     return at;
 }
 
-static uint32_t area_gpa(uint64_t offset)
+static uint32_t area_gpa(const struct area *area, uint64_t offset)
 {
-    return (uint32_t)(PC_ACPI_TABLES + offset);
+    return area->base + (uint32_t)offset;
 }
 
 /* Adds a copy of an object behind what is there. */
@@ -89,7 +90,7 @@ static void table_finish(struct area *area, uint64_t at)
 static void table_publish(struct area *area, uint64_t at)
 {
     table_finish(area, at);
-    area->tables[area->table_count++] = area_gpa(at);
+    area->tables[area->table_count++] = area_gpa(area, at);
 }
 
 static struct acpi_gas gas_io(uint16_t port, uint8_t bytes, uint8_t access)
@@ -101,7 +102,7 @@ static uint32_t facs_write(struct area *area)
 {
     struct acpi_facs facs = {.signature = "FACS", .length = sizeof(facs), .version = 2};
 
-    return area_gpa(area_append(area, &facs, sizeof(facs), 64));
+    return area_gpa(area, area_append(area, &facs, sizeof(facs), 64));
 }
 
 /*
@@ -246,7 +247,7 @@ static uint32_t root_write(struct area *area, const char *signature, uint32_t ad
         area_append(area, &address, address_size, 1); /* little-endian: the low bytes come first */
     }
     table_finish(area, at);
-    return area_gpa(at);
+    return area_gpa(area, at);
 }
 
 static void rsdp_write(struct area *area, uint64_t at, uint32_t rsdt, uint32_t xsdt)
@@ -275,19 +276,17 @@ static bool dsdt_sound(const struct acpi_guest *guest)
     return memcmp(header.signature, "DSDT", 4) == 0 && header.length == guest->dsdt_len;
 }
 
-int acpi_build(const struct gmem *mem, const struct acpi_guest *guest, gpa_t *rsdp)
+int acpi_build_at(void *bytes, uint64_t size, uint32_t base, const struct acpi_guest *guest, uint64_t *used)
 {
-    struct area area = {.bytes = gmem_ptr(mem, PC_ACPI_TABLES, PC_ACPI_SIZE)};
+    struct area area = {.bytes = bytes, .size = size, .base = base};
     uint64_t rsdp_at;
     uint32_t rsdt, xsdt, facs, dsdt;
 
-    if (!area.bytes)
-        return ERR_RANGE;
     if (!dsdt_sound(guest))
         return ERR_INVALID;
     rsdp_at = area_take(&area, sizeof(struct acpi_rsdp), 16);
     facs = facs_write(&area);
-    dsdt = area_gpa(area_append(&area, guest->dsdt, guest->dsdt_len, 16));
+    dsdt = area_gpa(&area, area_append(&area, guest->dsdt, guest->dsdt_len, 16));
     fadt_write(&area, facs, dsdt);
     madt_write(&area, guest->vcpus);
     if (guest->ecam)
@@ -297,6 +296,17 @@ int acpi_build(const struct gmem *mem, const struct acpi_guest *guest, gpa_t *rs
     if (area.full)
         return ERR_NOMEM;
     rsdp_write(&area, rsdp_at, rsdt, xsdt);
-    *rsdp = area_gpa(rsdp_at);
+    *used = area.used;
     return 0;
+}
+
+int acpi_build(const struct gmem *mem, const struct acpi_guest *guest, gpa_t *rsdp)
+{
+    void *bytes = gmem_ptr(mem, PC_ACPI_TABLES, PC_ACPI_SIZE);
+    uint64_t used;
+
+    if (!bytes)
+        return ERR_RANGE;
+    *rsdp = PC_ACPI_TABLES;
+    return acpi_build_at(bytes, PC_ACPI_SIZE, PC_ACPI_TABLES, guest, &used);
 }

@@ -22,3 +22,9 @@ extern const uint8_t dsdt_aml[], dsdt_aml_end[];
  * small, ERR_INVALID if the DSDT is none.
  */
 int acpi_build(const struct gmem *mem, const struct acpi_guest *guest, gpa_t *rsdp) MUST_CHECK;
+/*
+ * The same into a buffer of the caller's, for a guest that will have its first byte at `base`; the RSDP is at its start. Tells how
+ * many bytes were used.
+ */
+int acpi_build_at(void *bytes, uint64_t size, uint32_t base, const struct acpi_guest *guest,
+                  uint64_t *used) MUST_CHECK;

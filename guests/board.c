@@ -400,9 +400,10 @@ static int board_claim(struct board *board)
     return 0;
 }
 
-size_t board_size(uint32_t vcpus, bool debug_exit)
+size_t board_size(uint32_t vcpus, bool debug_exit, bool firmware)
 {
-    return sizeof(struct board) + vcpus * sizeof(struct board_cpu) + (debug_exit ? VTESTDEV_MMIO_SIZE : 0);
+    return sizeof(struct board) + vcpus * sizeof(struct board_cpu) +
+           (firmware ? sizeof(struct acpi_files) : 0) + (debug_exit ? VTESTDEV_MMIO_SIZE : 0);
 }
 
 int board_init(struct board *board, struct vm *vm, const struct board_config *config)
@@ -417,12 +418,12 @@ int board_init(struct board *board, struct vm *vm, const struct board_config *co
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
         board_init_cpu(board, i, config);
     board_init_clocks(board, config->unix_time);
-    board_init_consoles(board, config->firmware);
+    board_init_consoles(board, config->acpi);
     board_init_pci(board);
     console_vm_add(&board->console, vm->name, board_console_in, board);
     err = board_claim(board);
     if (!err)
-        err = board_init_fwcfg(board, config->firmware);
+        err = board_init_fwcfg(board, config->acpi);
     if (!err && config->debug_exit)
         err = board_init_test(board, board_set_irq);
     return err;

@@ -18,6 +18,7 @@
 #include "drivers/virt/vrtc.h"
 #include "drivers/virt/vtestdev.h"
 #include "drivers/virt/vuart.h"
+#include "guests/acpi_loader.h"
 #include "guests/e820.h"
 
 struct board;
@@ -44,6 +45,7 @@ struct board {
     struct vexit exit; /* this and the test device: only with debug_exit */
     struct vtestdev test;
     struct vfwcfg fwcfg;
+    struct acpi_files *acpi;                  /* of fwcfg; NULL without firmware */
     uint8_t map_file[2 * 20], sercon_file[8]; /* of fwcfg */
     struct vpciconf pci;
     struct vhostbridge bridge;
@@ -60,14 +62,15 @@ struct board_config {
     struct scale tsc_to_ns, ns_to_tsc;
     bool x2apic, tsc_deadline;
     bool debug_exit; /* the test exit port and the test device are there */
-    bool firmware;   /* the VM starts with firmware, which is told what it needs by fw_cfg */
+    const struct acpi_guest
+        *acpi; /* for firmware, which is told by fw_cfg; NULL: the VM starts with a kernel */
     uint32_t phys_bits;
     uint64_t (*host_now)(void);    /* host time in ns, for the console */
     void (*console_changed)(void); /* an unfinished line waits to be shown (console_deadline) */
 };
 
 /* Bytes of a board for so many vCPUs. */
-size_t board_size(uint32_t vcpus, bool debug_exit);
+size_t board_size(uint32_t vcpus, bool debug_exit, bool firmware);
 /*
  * Puts the devices on the VM's buses and gives each vCPU its interrupt controller; `board` is zeroed memory of the VM's.
  * Returns 0 or what bus_claim said.
@@ -79,5 +82,5 @@ void board_reset(struct board *board);
 void board_leave_bios(struct board *board);
 
 /* Parts of board_init that are apart (guests/board_bios.c): the firmware configuration device; the test exit port and device. */
-int board_init_fwcfg(struct board *board, bool firmware) MUST_CHECK;
+int board_init_fwcfg(struct board *board, const struct acpi_guest *acpi) MUST_CHECK;
 int board_init_test(struct board *board, irq_set set) MUST_CHECK;

@@ -37,7 +37,23 @@ static uint64_t board_ram_size(const struct board *board)
     return size;
 }
 
-int board_init_fwcfg(struct board *board, bool firmware)
+static int board_add_firmware_files(struct board *board, const struct acpi_guest *guest)
+{
+    struct vfwcfg *fw = &board->fwcfg;
+    struct acpi_files *acpi = (struct acpi_files *)&board->cpus[board->vm->vcpu_count];
+    int err = acpi_files_build(acpi, guest);
+
+    board->acpi = acpi;
+    vfwcfg_add_file(fw, "etc/acpi/rsdp", acpi->tables, ACPI_FILES_RSDP_LEN);
+    vfwcfg_add_file(fw, "etc/acpi/tables", acpi_files_tables(acpi), acpi->tables_len);
+    vfwcfg_add_file(fw, "etc/table-loader", acpi->script, acpi->script_len);
+    /* There is no VGA BIOS: SeaBIOS' screen and keyboard are to be on the serial port. */
+    put_le64(board->sercon_file, PC_PORT_COM1);
+    vfwcfg_add_file(fw, "etc/sercon-port", board->sercon_file, sizeof(board->sercon_file));
+    return err;
+}
+
+int board_init_fwcfg(struct board *board, const struct acpi_guest *acpi)
 {
     static const uint8_t no_uuid[16];
     struct vfwcfg *fw = &board->fwcfg;
@@ -51,10 +67,11 @@ int board_init_fwcfg(struct board *board, bool firmware)
     vfwcfg_add_number(fw, VFWCFG_BOOT_MENU, 0, 2);
     vfwcfg_add_number(fw, VFWCFG_MAX_CPUS, vcpus, 2);
     vfwcfg_add_file(fw, "etc/e820", board->map_file, board_write_map(board));
-    if (firmware) {
-        /* There is no VGA BIOS: SeaBIOS' screen and keyboard are to be on the serial port. */
-        put_le64(board->sercon_file, PC_PORT_COM1);
-        vfwcfg_add_file(fw, "etc/sercon-port", board->sercon_file, sizeof(board->sercon_file));
+    if (acpi) {
+        int err = board_add_firmware_files(board, acpi);
+
+        if (err)
+            return err;
     }
     return bus_claim(&board->vm->pio, PC_PORT_FWCFG, VFWCFG_PORTS, vfwcfg_ports, fw, "fw_cfg");
 }
@@ -72,7 +89,9 @@ int board_init_test(struct board *board, irq_set set)
     int err;
 
     vexit_init(&board->exit, board_test_exit, board);
-    vtestdev_init(&board->test, set, board, &board->cpus[vm->vcpu_count]);
+    /* Behind what firmware needs, if there is any. */
+    vtestdev_init(&board->test, set, board,
+                  (uint8_t *)&board->cpus[vm->vcpu_count] + (board->acpi ? sizeof(*board->acpi) : 0));
     err = bus_claim(&vm->pio, PC_PORT_EXIT, VEXIT_PORTS, vexit_ports, &board->exit, "exit");
     if (!err)
         err = bus_claim(&vm->pio, PC_PORT_TEST, VTESTDEV_PORTS, vtestdev_ports, &board->test, "test");

@@ -131,10 +131,17 @@ static void machine_cpuid(struct vm *vm, const struct machine_spec *spec)
         cpuid_hide(&vm->cpuid, spec->hide[i]);
 }
 
+static struct acpi_guest machine_acpi(const struct vm *vm)
+{
+    return (struct acpi_guest){
+        .vcpus = vm->vcpu_count, .dsdt = dsdt_aml, .dsdt_len = (size_t)(dsdt_aml_end - dsdt_aml)};
+}
+
 static int machine_board(struct vm *vm, const struct machine_spec *spec)
 {
-    struct board *board = frame_alloc(frame_count(board_size(vm->vcpu_count, spec->debug_exit)),
-                                      vm_owner(vm));
+    size_t size = board_size(vm->vcpu_count, spec->debug_exit, spec->firmware.data);
+    struct board *board = frame_alloc(frame_count(size), vm_owner(vm));
+    struct acpi_guest acpi = machine_acpi(vm);
     const struct cpuid_entry *sizes = cpuid_find(&vm->cpuid, 0x80000008, 0);
     struct board_config config = {
         .unix_time = machine_wall_clock + clock_now() / NS_PER_SEC,
@@ -144,14 +151,14 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
         .tsc_deadline = cpuid_has(&vm->cpuid, 1, 2, 24),
         .phys_bits = sizes ? sizes->eax & 0xff : 36,
         .debug_exit = spec->debug_exit,
-        .firmware = spec->firmware.data,
+        .acpi = spec->firmware.data ? &acpi : NULL,
         .host_now = clock_now,
         .console_changed = machine_console_changed,
     };
 
     if (!board)
         return ERR_NOMEM;
-    vm->board_bytes = board_size(vm->vcpu_count, spec->debug_exit);
+    vm->board_bytes = size;
     return board_init(board, vm, &config);
 }
 
@@ -233,17 +240,10 @@ static void machine_registers(struct vcpu *vcpu, const struct guest_entry *entry
     vcpu->state = VCPU_RUNNING;
 }
 
-static int machine_acpi(struct vm *vm, gpa_t *rsdp)
-{
-    struct acpi_guest guest = {
-        .vcpus = vm->vcpu_count, .dsdt = dsdt_aml, .dsdt_len = (size_t)(dsdt_aml_end - dsdt_aml)};
-
-    return acpi_build(&vm->mem, &guest, rsdp);
-}
-
 /* Everything from the reset button to the kernel's entry point. The VM's window must be open. */
 static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
 {
+    struct acpi_guest acpi = machine_acpi(vm);
     struct guest_entry entry;
     struct e820 map;
     gpa_t rsdp;
@@ -252,7 +252,7 @@ static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
     int err = rom_build(&vm->mem);
 
     if (!err)
-        err = machine_acpi(vm, &rsdp);
+        err = acpi_build(&vm->mem, &acpi, &rsdp);
     if (err) {
         log_error("vm=%s: its ROM can't be written (error %d)", vm->name, err);
         return err;
