@@ -349,6 +349,7 @@ static void board_init_consoles(struct board *board, bool firmware)
     vuart_init(&board->com1, &com1);
     vuart_init(&board->com2, &com2);
     vkbc_init(&board->kbc, &kbc);
+    vtext_init(&board->text, timers, board_console_out, board);
     vdebug_init(&board->debug, board_console_out, board);
     /* What firmware puts on its screen, which is the console, it also writes to its log: once is enough. */
     vdebug_init(&board->firmware_log, firmware ? board_nowhere : board_console_out, board);
@@ -385,6 +386,8 @@ static int board_claim(struct board *board)
         {&vm->pio, PC_PORT_COM2, 8, vuart_ports, &board->com2, "com2"},
         {&vm->pio, PC_PORT_DEBUG, 1, vdebug_port, &board->firmware_log, "debug"},
         {&vm->pio, PC_PORT_DEBUG_E9, 1, vdebug_port, &board->debug, "debug"},
+        {&vm->pio, PC_PORT_CRTC, VTEXT_PORTS, vtext_ports, &board->text, "vga"},
+        {&vm->mmio, PC_VGA_TEXT, VTEXT_SIZE, vtext_mmio, &board->text, "vga"},
         {&vm->pio, PC_PORT_PCI, 8, vpciconf_ports, &board->pci, "pci"},
         {&vm->pio, PC_PORT_PM, VPM_PORTS, vpm_ports, &board->pm, "pm"},
         {&vm->mmio, PC_IOAPIC, PAGE_SIZE, vioapic_mmio, &board->ioapic, "ioapic"},
@@ -439,6 +442,14 @@ static uint64_t board_ram_between(const struct gmem *mem, gpa_t from, gpa_t to)
     return bytes;
 }
 
+void board_flush(struct board *board)
+{
+    lock_take(&board->vm->devices);
+    vtext_flush(&board->text);
+    lock_drop(&board->vm->devices);
+    console_vm_flush(&board->console);
+}
+
 /* What a reset and the firmware leave behind. The clock and CMOS RAM live on, as with a battery. */
 void board_reset(struct board *board)
 {
@@ -462,6 +473,7 @@ void board_reset(struct board *board)
     vreset_reset(&board->reset);
     vpciconf_reset(&board->pci);
     vhostbridge_reset(&board->bridge);
+    vtext_reset(&board->text);
     vfwcfg_reset(&board->fwcfg);
     if (board->test.mmio)
         vtestdev_reset(&board->test);

@@ -17,6 +17,7 @@
 #include "drivers/virt/vreset.h"
 #include "drivers/virt/vrtc.h"
 #include "drivers/virt/vtestdev.h"
+#include "drivers/virt/vtext.h"
 #include "drivers/virt/vuart.h"
 #include "guests/acpi_loader.h"
 #include "guests/e820.h"
@@ -42,6 +43,7 @@ struct board {
     struct vkbc kbc;
     struct vreset reset;
     struct vdebug debug, firmware_log;
+    struct vtext text;
     struct vexit exit; /* this and the test device: only with debug_exit */
     struct vtestdev test;
     struct vfwcfg fwcfg;
@@ -76,6 +78,8 @@ size_t board_size(uint32_t vcpus, bool debug_exit, bool firmware);
  * Returns 0 or what bus_claim said.
  */
 int board_init(struct board *board, struct vm *vm, const struct board_config *config) MUST_CHECK;
+/* What devices hold back for the console: the VM ends. */
+void board_flush(struct board *board);
 /* All devices as after power-on, at VM time 0; memory sizes go into CMOS. */
 void board_reset(struct board *board);
 /* Then: interrupt controller and timer as a BIOS leaves them, for kernels that may count on that. */

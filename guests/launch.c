@@ -185,7 +185,7 @@ static void launch_ended_run(struct launch *l)
     uint64_t soonest = l->began + RESTART_NS;
 
     l->look = NULL;
-    console_vm_flush(&((struct board *)l->vm->board)->console);
+    board_flush(l->vm->board);
     launch_stats(l->vm);
     if (!launch_again(l)) {
         launch_finish(l);

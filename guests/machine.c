@@ -77,8 +77,6 @@ static int machine_memory(struct vm *vm, uint64_t bytes, uint64_t rom)
     if (!err)
         err = vmmem_expose(vm, 0, PC_LOW_RAM_END, true);
     if (!err)
-        err = vmmem_expose(vm, PC_VGA_TEXT, PC_VGA_TEXT_SIZE, true);
-    if (!err)
         err = vmmem_expose(vm, PC_ROM, PC_HIGH_RAM - PC_ROM, rom != 0);
     if (!err)
         err = vmmem_expose(vm, PC_HIGH_RAM, low - PC_HIGH_RAM, true);

@@ -8,8 +8,7 @@
 /* Guest physical memory. */
 #define PC_LOW_RAM_END    0x000a0000ull /* RAM from 0 */
 #define PC_EBDA           0x0009fc00ull /* the last KiB of it, which a BIOS would keep for itself */
-#define PC_VGA_TEXT       0x000b8000ull /* RAM for the guest, in no memory map */
-#define PC_VGA_TEXT_SIZE  0x00008000ull
+#define PC_VGA_TEXT       0x000b8000ull
 #define PC_VGA_COLUMNS    80
 #define PC_VGA_ROWS       25
 #define PC_ROM            0x000c0000ull /* read-only for the guest up to 1 MiB: option ROMs, then ACPI tables */
@@ -38,6 +37,7 @@
 #define PC_PORT_KBC_CMD    0x64
 #define PC_PORT_RTC        0x70
 #define PC_PORT_92         0x92
+#define PC_PORT_CRTC       0x3d4
 #define PC_PORT_COM1       0x3f8
 #define PC_PORT_COM2       0x2f8
 #define PC_PORT_DEBUG      0x402

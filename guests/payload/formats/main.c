@@ -203,6 +203,15 @@ static void pvh(const void *start)
     check("cr4", start_state.cr4 == 0);
 }
 
+/* For those who see the screen alone. */
+static void screen_write(const char *s)
+{
+    volatile uint16_t *cell = (volatile uint16_t *)(VGA_TEXT + OFFSET);
+
+    while (*s)
+        *cell++ = (uint16_t)(0x0700 | (uint8_t)*s++);
+}
+
 /* -- the machine ------------------------------------------------------------------------------------------------ */
 
 /* Protected mode without paging; interrupts, direction and single-stepping off. */
@@ -277,6 +286,7 @@ void formats_main(void)
     check("ram-size", ram > 8 * MiB && ram + MiB > fwcfg_read(3, 8));
     print("cpus=%u first=%c", (uint32_t)fwcfg_read(5, 2), first_word ? first_word[0] : '-');
     test_device_check();
+    screen_write("this is on the screen");
     print("formats: %u failed", failed);
     outl(TEST_EXIT, failed);
 }
