@@ -175,9 +175,19 @@ static uint64_t board_get_base(void *ctx)
     return ((struct board_cpu *)ctx)->lapic.base;
 }
 
+/* Where there is RAM, the guest goes on to see that. */
+static void board_place_lapic(struct board_cpu *cpu)
+{
+    cpu->vcpu->apic_page = cpu->lapic.base & ~PAGE_MASK;
+}
+
 static bool board_set_base(void *ctx, uint64_t base)
 {
-    return vlapic_set_base(&((struct board_cpu *)ctx)->lapic, base);
+    struct board_cpu *cpu = ctx;
+    bool good = vlapic_set_base(&cpu->lapic, base);
+
+    board_place_lapic(cpu);
+    return good;
 }
 
 static uint64_t board_get_deadline(void *ctx)
@@ -460,6 +470,7 @@ void board_reset(struct board *board)
     vioapic_reset(&board->ioapic);
     for (uint32_t i = 0; i < board->vm->vcpu_count; i++) {
         vlapic_reset(&board->cpus[i].lapic);
+        board_place_lapic(&board->cpus[i]);
         vlapic_virtual_wire(&board->cpus[i].lapic);
     }
     vpit_reset(&board->pit);

@@ -147,6 +147,28 @@ static void test_in_service(void)
     expect("lapic.ppr-inside", order[1] & 0xf0, LOW_VECTOR & 0xf0);
 }
 
+#define MOVED 0xfed80000ull /* nothing else is there */
+
+/* APIC_BASE says where the registers are (SDM volume 3, 11.4.5). */
+static void test_moved(void)
+{
+    uint64_t base = rdmsr(MSR_APIC_BASE);
+    uint32_t version = lapic_read(LAPIC_VERSION), there, here;
+
+    if (lapic_is_x2apic() || (on_tcg && !on_keel)) {
+        skip("lapic.moved", "it has no page in x2APIC mode, and QEMU's own doesn't move");
+        return;
+    }
+    wrmsr(MSR_APIC_BASE, MOVED | (base & PAGE_MASK));
+    there = ((volatile uint32_t *)MOVED)[LAPIC_VERSION * 4];
+    here = LAPIC_MMIO[LAPIC_VERSION * 4];
+    wrmsr(MSR_APIC_BASE, base);
+    expect("lapic.moved", there, version);
+    if (on_keel)
+        expect("lapic.moved-away", here, UINT32_MAX);
+    expect("lapic.moved-back", lapic_read(LAPIC_VERSION), version);
+}
+
 void test_lapic(void)
 {
     test_registers();
@@ -155,4 +177,5 @@ void test_lapic(void)
     test_odd_sizes();
     test_priorities();
     test_in_service();
+    test_moved();
 }
