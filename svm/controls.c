@@ -23,8 +23,9 @@
 #define CONTROLS5 (INTERCEPT5_INVLPGB | INTERCEPT5_MCOMMIT | INTERCEPT5_TLBSYNC)
 
 /* #DB and #AC go straight back to the guest, but a guest whose handlers raise them again without end must not hold a
- * core: the processor takes no interrupt between two such deliveries. #MC is the host's. */
-#define CONTROLS_EXCEPTIONS (BIT(EXC_DB) | BIT(EXC_AC) | BIT(EXC_MC))
+ * core: the processor takes no interrupt between two such deliveries. #MC is the host's. #UD goes back with RF in its frame, which
+ * QEMU 7.2 (TCG) leaves out. */
+#define CONTROLS_EXCEPTIONS (BIT(EXC_DB) | BIT(EXC_UD) | BIT(EXC_AC) | BIT(EXC_MC))
 
 /* Pauses closer together than the threshold count down the filter (15.14.4): a spinning vCPU lets others run. */
 #define PAUSE_COUNT     3000

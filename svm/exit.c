@@ -180,6 +180,7 @@ static const struct exit_row {
     [EXIT_CR4_WRITE] = {on_cr_write, true},
     [EXIT_CR8_WRITE] = {on_cr_write, true},
     [EXIT_EXCEPTION + EXC_DB] = {on_debug, false},
+    [EXIT_EXCEPTION + EXC_UD] = {exit_undefined, false},
     [EXIT_EXCEPTION + EXC_AC] = {on_alignment, false},
     [EXIT_EXCEPTION + EXC_MC] = {on_machine_check, false},
     [EXIT_INTR] = {exit_host_interrupt, false},

@@ -32,6 +32,8 @@ static const char *const always[] = {
 };
 
 static const char *const bare[] = {
+    /* RF isn't in the frame of a fault */
+    "exceptions.ud-rf",
     /* no MSR write is refused, an unknown one reads as 0, and the TSC isn't the one that RDTSC reads */
     "msr.efer-reserved-refused",
     "msr.efer-lme-with-paging-refused",
