@@ -8,6 +8,14 @@
 #include "core/vm.h"
 #include "core/x86/asm.h"
 #include "core/x86/cr.h"
+#include "core/x86/msr.h"
+
+/* A LAPIC that is off isn't there (SDM volume 3, 11.4.3). */
+static void exit_cpuid_apic(struct vcpu *vcpu, struct cpuid_entry *e)
+{
+    if (!(vcpu->irqchip->get_base(vcpu->irqchip_ctx) & APIC_BASE_ENABLE))
+        e->edx &= ~(uint32_t)BIT(9);
+}
 
 /* The registers of some leaves follow the vCPU's state. */
 static void exit_cpuid_dynamic(struct vcpu *vcpu, struct cpuid_entry *e)
@@ -19,6 +27,10 @@ static void exit_cpuid_dynamic(struct vcpu *vcpu, struct cpuid_entry *e)
         e->ebx |= vcpu->index << 24;
         if (vcpu_get(vcpu, REG_CR4) & CR4_OSXSAVE)
             e->ecx |= (uint32_t)BIT(27);
+        exit_cpuid_apic(vcpu, e);
+        break;
+    case 0x80000001:
+        exit_cpuid_apic(vcpu, e);
         break;
     case 7:
         if (e->subleaf == 0 && (vcpu_get(vcpu, REG_CR4) & CR4_PKE))

@@ -169,6 +169,25 @@ static void test_moved(void)
     expect("lapic.moved-back", lapic_read(LAPIC_VERSION), version);
 }
 
+/* One that is off isn't there (11.4.3). */
+static void test_off(void)
+{
+    uint64_t base = rdmsr(MSR_APIC_BASE);
+    bool there;
+
+    if (on_tcg && !on_keel) {
+        skip("lapic.off", "QEMU's own can't be switched on again");
+        return;
+    }
+    wrmsr(MSR_APIC_BASE, base & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC));
+    there = cpu_has(1, 3, 9);
+    wrmsr(MSR_APIC_BASE, (base & ~APIC_BASE_X2APIC) | APIC_BASE_ENABLE);
+    wrmsr(MSR_APIC_BASE, base);
+    lapic_join();
+    check("lapic.off-in-cpuid", !there);
+    check("lapic.on-in-cpuid", cpu_has(1, 3, 9));
+}
+
 void test_lapic(void)
 {
     test_registers();
@@ -178,4 +197,5 @@ void test_lapic(void)
     test_priorities();
     test_in_service();
     test_moved();
+    test_off();
 }
