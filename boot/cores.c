@@ -92,9 +92,6 @@ void cores_choose(const struct options *options)
     struct cpu *cpu = this_cpu();
 
     caps_disable(&allowed, options->disable);
-    /* On request only: Bochs 3.0, which can't be told from a CPU, delivers virtual interrupts while the guest's IF is 0. */
-    if (!options->apicv)
-        allowed.bits &= ~BIT(CAP_APICV);
     if (core_examine(cpu))
         boot_fail("this machine can't run Keel: %s", cpu->error);
     caps_settle((struct caps){cpu->caps.bits & allowed.bits});

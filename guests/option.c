@@ -168,13 +168,6 @@ static bool set_limit(struct options *o, char *value)
     return true;
 }
 
-static bool set_apicv(struct options *o, char *value)
-{
-    o->apicv = str_eq(value, "yes");
-    o->apicv_set = true;
-    return o->apicv || str_eq(value, "no");
-}
-
 static bool disable_add(struct options *o, const char *value)
 {
     size_t used = str_len(o->disable);
@@ -198,7 +191,6 @@ static const struct option table[] = {
      "com1, com2, a port such as 0x3e8, or none, and perhaps a speed, as in com1,115200", false},
     {"log", set_log, "error, warn, info or debug", false},
     {"disable", set_disable, "names of features with commas between them", false},
-    {"apicv", set_apicv, "yes or no", false},
     {"on_idle", set_idle, "poweroff, reboot, halt or monitor", false},
     {"panic", set_panic, "halt, reboot or poweroff", false},
     {"pool", set_pool, "a size from 4M upwards", false},
@@ -227,10 +219,6 @@ bool options_fill(struct options *o, const struct options *other)
     if (!o->log_set) {
         o->log_set = other->log_set;
         o->log = other->log;
-    }
-    if (!o->apicv_set) {
-        o->apicv_set = other->apicv_set;
-        o->apicv = other->apicv;
     }
     if (o->on_idle == IDLE_UNSET)
         o->on_idle = other->on_idle;

@@ -42,9 +42,7 @@ struct options {
     uint32_t limit;             /* limit=SECONDS, after which the machine ends; 0: none */
     uint32_t cpus;              /* cpus=N: use at most so many cores; 0: all */
     enum option_test test;      /* test=fault|guard|assert|text|exec|null|nmi|remote */
-    bool apicv_set;             /* apicv=yes|no; unset is no */
-    bool apicv;
-    char disable[512]; /* disable=a,b,c; may be given several times */
+    char disable[512];          /* disable=a,b,c; may be given several times */
 };
 
 /* One row of the table of options. */

@@ -119,17 +119,15 @@ static void test_fill(void **state)
     static struct options line, section;
     static const struct options none;
 
-    options_parse(&line, "serial=com2 on_idle=halt disable=smap apicv=no");
+    options_parse(&line, "serial=com2 on_idle=halt disable=smap");
     options_parse(
         &section,
-        "serial=com1,9600 on_idle=reboot disable=apicv log=debug pool=8M panic=halt console=focus apicv=yes "
-        "limit=9");
+        "serial=com1,9600 on_idle=reboot disable=apicv log=debug pool=8M panic=halt console=focus limit=9");
     assert_true(options_fill(&line, &section));
     assert_int_equal(line.serial_port, 0x2f8);
     assert_int_equal(line.serial_baud, 0);
     assert_int_equal(line.on_idle, IDLE_HALT);
     assert_string_equal(line.disable, "smap,apicv");
-    assert_true(line.apicv_set && !line.apicv);
     assert_true(line.log_set && line.log == LOG_DEBUG);
     assert_int_equal(line.pool, 8 * MiB);
     assert_int_equal(line.limit, 9);

@@ -121,6 +121,20 @@ static void capability_needs_all_its_parts(void **state)
     assert_true(found.bits & BIT(CAP_LOAD_EFER));
 }
 
+/* Interrupts aren't left to an emulator that delivers them at the wrong time. */
+static void apicv_of_bochs_is_refused(void **state)
+{
+    struct vmx_capability c = good_cpu;
+    struct caps found;
+    const char *why;
+
+    (void)state;
+    c.basic = (c.basic & ~MASK(31)) | BASIC_REVISION_BOCHS;
+    assert_int_equal(controls_probe(&c, &found, &why), 0);
+    assert_false(found.bits & (BIT(CAP_APICV) | BIT(CAP_POSTED)));
+    assert_true(found.bits & BIT(CAP_TPR_SHADOW));
+}
+
 static struct vmx_controls fold(const struct vmx_capability *c, uint64_t without)
 {
     struct vmx_controls out;
@@ -527,6 +541,7 @@ int main(void)
         cmocka_unit_test(probe_says_what_is_missing),
         cmocka_unit_test(probe_accepts_open_feature_control),
         cmocka_unit_test(capability_needs_all_its_parts),
+        cmocka_unit_test(apicv_of_bochs_is_refused),
         cmocka_unit_test(fold_takes_what_is_there),
         cmocka_unit_test(fold_without_capabilities),
         cmocka_unit_test(fold_keeps_what_must_be_one),
