@@ -116,13 +116,17 @@ static void run_interrupt(struct vcpu *vcpu, uint8_t vector)
     __atomic_store_n(&vcpu->look, true, __ATOMIC_SEQ_CST);
     switch (__atomic_load_n(&vcpu->sched.state, __ATOMIC_SEQ_CST)) {
     case SCHED_BLOCKED:
-        if (!__atomic_load_n(&vcpu->parked, __ATOMIC_RELAXED))
-            run_start(vcpu);
+        if (__atomic_load_n(&vcpu->parked, __ATOMIC_RELAXED))
+            break;
+        __atomic_fetch_add(&vcpu->stats.wakeups, 1, __ATOMIC_RELAXED);
+        run_start(vcpu);
         break;
     case SCHED_RUNNING:
         cpu = __atomic_load_n(&vcpu->sched.cpu, __ATOMIC_RELAXED);
-        if (cpu != this_cpu()->index)
-            lapic_ipi(cpus[cpu]->apic_id, vector);
+        if (cpu == this_cpu()->index)
+            break;
+        __atomic_fetch_add(&vcpu->stats.calls, 1, __ATOMIC_RELAXED);
+        lapic_ipi(cpus[cpu]->apic_id, vector);
         break;
     default:
         break;

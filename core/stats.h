@@ -31,6 +31,9 @@ enum stats_exit {
 struct stats {
     uint64_t exits[STATS_EXIT_COUNT];
     uint64_t interrupts; /* injected */
+    /* Counted by whoever calls it, from any core. */
+    uint64_t calls;   /* host IPIs to the core on which it ran */
+    uint64_t wakeups; /* from HLT */
 };
 
 const char *stats_exit_name(enum stats_exit kind);

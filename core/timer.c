@@ -13,6 +13,18 @@ static void queue_publish(struct timer_queue *queue)
     __atomic_store_n(&queue->next, next, __ATOMIC_RELAXED);
 }
 
+static void queue_lock(struct timer_queue *queue)
+{
+    if (!queue->lone)
+        lock_take(&queue->lock);
+}
+
+static void queue_unlock(struct timer_queue *queue)
+{
+    if (!queue->lone)
+        lock_drop(&queue->lock);
+}
+
 void timer_queue_init(struct timer_queue *queue)
 {
     *queue = (struct timer_queue){.lock = LOCK_INIT, .next = TIMER_NEVER};
@@ -24,14 +36,14 @@ static struct timer *queue_pop(struct timer_queue *queue, uint64_t now)
 {
     struct timer *timer = NULL;
 
-    lock_take(&queue->lock);
+    queue_lock(queue);
     if (!list_empty(&queue->timers) && timer_first(queue)->deadline <= now) {
         timer = timer_first(queue);
         list_remove(&timer->node);
         timer->deadline = TIMER_NEVER;
         queue_publish(queue);
     }
-    lock_drop(&queue->lock);
+    queue_unlock(queue);
     return timer;
 }
 
@@ -66,7 +78,7 @@ void timer_arm(struct timer *timer, uint64_t deadline)
 
     if (timer->deadline == deadline)
         return;
-    lock_take(&queue->lock);
+    queue_lock(queue);
     before = queue->next;
     list_remove(&timer->node);
     timer->deadline = deadline;
@@ -74,7 +86,7 @@ void timer_arm(struct timer *timer, uint64_t deadline)
         queue_insert(queue, timer);
     queue_publish(queue);
     next = queue->next;
-    lock_drop(&queue->lock);
+    queue_unlock(queue);
     /* Outside the lock: the owner may look at the queue. */
     if (next != before && queue->changed)
         queue->changed(queue, next < before, queue->owner);

@@ -16,6 +16,7 @@ typedef void (*timer_callback)(struct timer *timer, uint64_t now);
 
 struct timer_queue {
     struct lock lock;   /* guards the list: a device's timer may be armed from another core */
+    bool lone;          /* nobody but its owner arms or runs them: no lock is taken */
     struct list timers; /* by deadline, earliest first */
     uint64_t next;      /* deadline of the first, TIMER_NEVER if there is none; read without the lock */
     /* The first deadline has moved; NULL if nobody has to hear of it. Not called by timer_queue_run. */

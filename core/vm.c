@@ -112,6 +112,7 @@ struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t weight, uint32_t cap, const str
     vcpu->index = vm->vcpu_count;
     vcpu->apic_page = NO_APIC_PAGE;
     timer_queue_init(&vcpu->timers);
+    vcpu->timers.lone = true;
     vcpu->timers.changed = vcpu_timers_changed;
     vcpu->timers.owner = vcpu;
     vcpu->wake_ns = vcpu->wake_tsc = TIMER_NEVER;

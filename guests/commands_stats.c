@@ -25,9 +25,10 @@ static void stats_vcpu(struct vcpu *vcpu)
         len += (size_t)fmt_print(kinds + len, sizeof(kinds) - len, " %s=%llu", stats_exit_name(i), (ull)n);
         len = MIN(len, sizeof(kinds) - 1);
     }
-    monitor_print("vm=%s vcpu=%u run_us=%llu interrupts=%llu exits=%llu%s other=%llu", vcpu->vm->name,
-                  vcpu->index, (ull)run_time(vcpu) / 1000, (ull)vcpu->stats.interrupts, (ull)vcpu->exits,
-                  kinds, (ull)(vcpu->exits > known ? vcpu->exits - known : 0));
+    monitor_print("vm=%s vcpu=%u run_us=%llu interrupts=%llu calls=%llu wakeups=%llu exits=%llu%s other=%llu",
+                  vcpu->vm->name, vcpu->index, (ull)run_time(vcpu) / 1000, (ull)vcpu->stats.interrupts,
+                  (ull)vcpu->stats.calls, (ull)vcpu->stats.wakeups, (ull)vcpu->exits, kinds,
+                  (ull)(vcpu->exits > known ? vcpu->exits - known : 0));
 }
 
 static void stats_look(struct vm *vm, const struct launch_args *args)

@@ -94,13 +94,20 @@ static void launch_ending(struct timer *timer, uint64_t now);
 
 /* -- a VM comes and goes; its lock is held ---------------------------------------------------------------------- */
 
+static void launch_vcpu_stats(struct vcpu *vcpu)
+{
+    const struct stats *stats = &vcpu->stats;
+
+    log_event("exit-stats", "vm=%s vcpu=%u exits=%llu run_ms=%llu interrupts=%llu calls=%llu wakeups=%llu",
+              vcpu->vm->name, vcpu->index, (unsigned long long)vcpu->exits,
+              (unsigned long long)run_time(vcpu) / 1000000, (unsigned long long)stats->interrupts,
+              (unsigned long long)stats->calls, (unsigned long long)stats->wakeups);
+}
+
 static void launch_stats(const struct vm *vm)
 {
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
-        log_event("exit-stats", "vm=%s vcpu=%u exits=%llu run_ms=%llu interrupts=%llu", vm->name, i,
-                  (unsigned long long)vm->vcpus[i]->exits,
-                  (unsigned long long)run_time(vm->vcpus[i]) / 1000000,
-                  (unsigned long long)vm->vcpus[i]->stats.interrupts);
+        launch_vcpu_stats(vm->vcpus[i]);
 }
 
 static int launch_go(struct launch *l)

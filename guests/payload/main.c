@@ -2,7 +2,8 @@
  * The test guest. The command line says what runs: nothing or `exits` for all tests, `exits=cpuid,msr` for some, `bench`
  * for the measurements of one CPU, `bench=pair` or `bench=switch` for those of two, `fault=KIND` to end the machine in one
  * of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KIND` are for VMs beside others, `for=MS` says how long;
- * `after=MS` has all of this wait first. `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
+ * `ipi=N` sends so many to a second CPU that runs, or with `halted` sleeps; `after=MS` has all of this wait first.
+ * `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
  */
 #include "guests/payload/bench.h"
 #include "guests/payload/smp.h"
@@ -92,16 +93,19 @@ static bool company_run(void)
 {
     const char *hog = option_find("hog");
     uint32_t ms = option_number("for", 1000), beat = option_number("beat", 0), cpus = option_number("smp", 0);
+    uint32_t ipis = option_number("ipi", 0);
 
     if (hog)
         hog_run(str_starts(hog, "hog=") ? hog + 4 : "", MAX(cpus, 1), ms);
     else if (beat)
         beat_run(beat, ms);
+    else if (ipis)
+        ipi_run(ipis, option_find("halted"));
     else if (cpus && option_find("fault"))
         smp_start(cpus);
     else if (cpus)
         smp_run_tests(cpus);
-    return hog || beat || (cpus && !option_find("fault"));
+    return hog || beat || ipis || (cpus && !option_find("fault"));
 }
 
 static void alone_run(void)
@@ -132,8 +136,8 @@ void payload_main(void)
     acpi_init();
     print("first-instruction tsc=%llu", (unsigned long long)first_tsc);
     interrupts_init();
-    company = option_find("hog") || option_find("beat") || option_find("smp") || option_find("after") ||
-              option_find("pattern");
+    company = option_find("hog") || option_find("beat") || option_find("smp") || option_find("ipi") ||
+              option_find("after") || option_find("pattern");
     clocks_init(!company);
     if (option_number("after", 0))
         sleep_us(1000ull * option_number("after", 0));

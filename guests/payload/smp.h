@@ -56,5 +56,7 @@ void smp_begin(uint32_t cpu, smp_job job);
 bool smp_end(uint32_t cpu);
 /* A job on each CPU, one after the other, this one included. */
 void smp_each(smp_job job);
+/* Sends so many to the second CPU, which runs or sleeps in HLT. */
+void ipi_run(uint32_t count, bool halted);
 /* All CPUs' LAPICs change to this mode. */
 void smp_set_x2apic(bool on);
