@@ -53,7 +53,7 @@ PURE_OTHER := \
 	boot/options.c \
 	core/x86/caps.c \
 	$(wildcard drivers/hw/acpi*.c) \
-	$(addprefix svm/,check.c controls.c cr8.c events.c length.c limits.c names.c nmi.c probe.c state.c) \
+	$(addprefix svm/,check.c controls.c cr8.c events.c length.c limits.c names.c nmi.c probe.c state.c virq.c) \
 	$(addprefix vmx/,check.c check_controls.c check_guest.c check_host.c check_segments.c controls.c names.c) \
 	drivers/hw/calibrate.c \
 	drivers/hw/font.c \

@@ -8,6 +8,7 @@
 #include "svm/events.h"
 #include "svm/nmi.h"
 #include "svm/svm.h"
+#include "svm/virq.h"
 
 struct vcpu *svm_run(struct vcpu *vcpu, hpa_t guest_vmcb, hpa_t host_vmcb);
 
@@ -56,6 +57,8 @@ static bool entry_attend(struct vcpu *vcpu, struct svm_vcpu *s)
         cr8_load(vcpu, s);
     if ((attention & ATTENTION_NMI) && nmi_prepare(s))
         lapic_ipi(this_cpu()->apic_id, VECTOR_WAKE);
+    if ((attention & ATTENTION_INJECTED) && svm_inject_by_virq)
+        virq_begin(s);
     return !(attention & ATTENTION_CHECK) || entry_check(s);
 }
 
@@ -69,8 +72,9 @@ static void entry_trace(struct vcpu *vcpu, const struct vmcb *vmcb)
 }
 
 /* The processor clears EVENTINJ (15.6), but not where it refused the VMCB: then the word is part of the evidence. */
-static void exit_injected(struct svm_vcpu *s)
+static void exit_injected(struct vcpu *vcpu, struct svm_vcpu *s)
 {
+    virq_end(vcpu, s);
     attention_clear(s, ATTENTION_INJECTED);
     s->injected = 0;
     if ((uint32_t)s->vmcb->exit_code != (uint32_t)EXIT_INVALID)
@@ -87,7 +91,7 @@ static __attribute__((noinline)) void exit_attend(struct vcpu *vcpu, struct svm_
     if (s->vmcb->exit_int_info & EVENT_VALID)
         svm_events_collect(vcpu, s);
     if (s->attention & ATTENTION_INJECTED)
-        exit_injected(s);
+        exit_injected(vcpu, s);
     if (s->attention & ATTENTION_CR8)
         cr8_store(vcpu, s);
     if (s->attention & ATTENTION_NMI)

@@ -3,6 +3,7 @@
 
 #include "core/lib/error.h"
 #include "core/lib/panic.h"
+#include "core/lib/string.h"
 #include "core/vcpu_ops.h"
 #include "core/x86/asm.h"
 #include "core/x86/msr.h"
@@ -18,8 +19,12 @@
 #define LEAF_EXTENDED 0x80000000u
 #define LEAF_SVM      0x8000000au
 
+#define LEAF_HYPERVISOR        0x40000000u
+#define CPUID_1_ECX_HYPERVISOR BIT(31)
+
 struct svm_limits svm_limits;
 struct control_maps svm_maps;
+bool svm_inject_by_virq;
 
 /* A leaf, or zeros if the processor doesn't go that far. */
 static struct cpuid_regs leaf(uint32_t number, uint32_t subleaf)
@@ -59,6 +64,15 @@ static int svm_probe(struct caps *found, const char **why)
     return 0;
 }
 
+static bool on_tcg(void)
+{
+    static const char signature[12] = "TCGTCGTCGTCG";
+    struct cpuid_regs r = cpuid(LEAF_HYPERVISOR, 0);
+    uint32_t words[3] = {r.ebx, r.ecx, r.edx};
+
+    return (leaf(1, 0).ecx & CPUID_1_ECX_HYPERVISOR) && memcmp(words, signature, sizeof words) == 0;
+}
+
 static int svm_init(void)
 {
     struct svm_cpuid id = cpuid_read();
@@ -71,6 +85,7 @@ static int svm_init(void)
     msrpm_build(msrpm);
     svm_maps = (struct control_maps){.iopm = pool_hpa(iopm), .msrpm = pool_hpa(msrpm)};
     svm_limits = limits_from_cpuid(&id);
+    svm_inject_by_virq = on_tcg();
     return 0;
 }
 

@@ -41,6 +41,7 @@ struct svm_vcpu {
     uint8_t attention;   /* BITs below, changed with attention_set and attention_clear */
     bool loaded;         /* current on a core */
     bool irq_window;     /* V_IRQ is armed */
+    bool virq;           /* V_IRQ is the interrupt that this entry injects: virq.h */
     uint8_t cr8;         /* V_TPR as it was at entry */
     struct svm_cpu *cpu; /* where it ran last */
     struct asid asid;

@@ -186,11 +186,12 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define TLB_FLUSH_ASID 3 /* this guest's */
 
 /* 060: int_control */
-#define INT_V_TPR_MASK MASK(4) /* of the field's 8 bits, those that CR8 has */
-#define INT_V_IRQ      BIT(8)
-#define INT_V_PRIO_MAX (15ull << 16)
-#define INT_V_IGN_TPR  BIT(20)
-#define INT_V_MASKING  BIT(24)
+#define INT_V_TPR_MASK  MASK(4) /* of the field's 8 bits, those that CR8 has */
+#define INT_V_IRQ       BIT(8)
+#define INT_V_PRIO_MAX  (15ull << 16)
+#define INT_V_IGN_TPR   BIT(20)
+#define INT_V_MASKING   BIT(24)
+#define INT_V_VECTOR(v) ((uint64_t)(v) << 32)
 
 /* 068: int_shadow */
 #define SHADOW_ACTIVE BIT(0)

@@ -3,6 +3,7 @@
 
 #include "svm/cr8.h"
 #include "svm/nmi.h"
+#include "svm/virq.h"
 #include "tests/unit/svm_vcpu.h"
 
 /* Events */
@@ -28,6 +29,42 @@ static void events_are_encoded(void **state)
     vmcb.cr0 &= ~CR0_PE;
     inject(EVENT_EXCEPTION, EXC_GP, true, 0x10, 0);
     assert_int_equal(vmcb.event_inj, 0x8000030d); /* no error code in real mode */
+}
+
+/* For processors that deliver twice what EVENTINJ injects. */
+static void an_interrupt_can_be_virtual(void **state)
+{
+    const uint64_t before = vmcb.int_control, bits = INT_V_IRQ | INT_V_PRIO_MAX | INT_V_IGN_TPR;
+
+    (void)state;
+    inject(EVENT_INTERRUPT, 0x31, false, 0, 0);
+    virq_begin(&s);
+    assert_int_equal(vmcb.event_inj, 0);
+    assert_int_equal(vmcb.int_control, before | bits | 0x31ull << 32);
+    vmcb.int_control &= ~INT_V_IRQ; /* taken */
+    virq_end(&vcpu, &s);
+    assert_int_equal(vmcb.int_control, before);
+    assert_false(reinjected.valid);
+
+    inject(EVENT_INTERRUPT, 0x32, false, 0, 0);
+    virq_begin(&s);
+    virq_end(&vcpu, &s); /* not taken */
+    assert_int_equal(vmcb.int_control, before);
+    assert_true(reinjected.valid && reinjected.vector == 0x32 && reinjected.type == EVENT_INTERRUPT);
+}
+
+static void other_events_are_not_virtual(void **state)
+{
+    (void)state;
+    vmcb.cr0 |= CR0_PE;
+    inject(EVENT_EXCEPTION, EXC_GP, true, 0, 0);
+    virq_begin(&s);
+    assert_true(vmcb.event_inj & EVENT_VALID);
+    svm_events_window(&vcpu, EVENT_INTERRUPT, true);
+    inject(EVENT_INTERRUPT, 0x31, false, 0, 0);
+    virq_begin(&s);
+    assert_int_equal(vmcb.event_inj, 0x80000031);
+    assert_false(s.virq);
 }
 
 static void software_events_return_behind_the_instruction(void **state)
@@ -267,6 +304,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(events_are_encoded),
+        TEST(an_interrupt_can_be_virtual),
+        TEST(other_events_are_not_virtual),
         TEST(software_events_return_behind_the_instruction),
         TEST(injection_waits_for_flag_and_shadow),
         TEST(cut_short_events_are_given_back),
