@@ -33,8 +33,9 @@ static int command_cpus(uint32_t count, const char *const *words)
     if (count != 1)
         return ERR_INVALID;
     for (uint32_t i = 0; i < cpu_count; i++)
-        monitor_print("cpu=%u apic=%u online=%u busy=%u", i, cpus[i]->apic_id, cpus[i]->online,
-                      __atomic_load_n(&cpus[i]->vcpu, __ATOMIC_RELAXED) != NULL);
+        monitor_print("cpu=%u apic=%u online=%u busy=%u interrupts=%llu", i, cpus[i]->apic_id,
+                      cpus[i]->online, __atomic_load_n(&cpus[i]->vcpu, __ATOMIC_RELAXED) != NULL,
+                      (ull)cpus[i]->interrupts);
     return 0;
 }
 

@@ -63,6 +63,7 @@ void irq_dispatch(uint32_t vector)
     if (!vector_ours(vector))
         return;
     cpu->wake = true;
+    cpu->interrupts++;
     if (handler) {
         handler(slot->ctx);
     } else if (!slot->reported) {
