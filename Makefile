@@ -8,6 +8,7 @@
 #   make test-unit [K=X]    unit tests on the host under ASan and UBSan
 #   make test-setup [K=EXPR]   what the set-up scripts say when a download fails
 #   make test-system [BACKEND=B] [K=EXPR]
+#   make soak [SECONDS=N] [SEED=N] [BACKEND=B]      the long forms of the tests that take minutes
 #   make fuzz [T=SECONDS] [K=NAME] [SEED=N]
 #   make check              format, layers, headers, static analysis
 #   make bench              the cost table
@@ -213,8 +214,13 @@ deps:
 	@tests/setup/deps
 
 guest: $(GUEST)
-$(GUEST) &: $(wildcard tests/setup/guest*) tests/setup/apt-lib.sh
+$(GUEST) &: tests/setup/guest tests/setup/guest-init tests/setup/guest-shell tests/setup/apt-lib.sh
 	@tests/setup/guest
+
+# Programs of Debian's that put a guest under load.
+LOAD := build/guest/rt.gz build/guest/stress.gz
+$(LOAD) &: tests/setup/guest-load tests/setup/apt-lib.sh
+	@tests/setup/guest-load
 
 bochs: $(BOCHS)
 $(BOCHS): tests/backends/bochs-build
@@ -238,8 +244,8 @@ run: deps
 
 PAYLOADS := $(PAYLOAD_IMAGES)
 
-.PHONY: test test-setup test-system system-inputs check format bench clean
-system-inputs: build/keel.elf build/keelconf $(GUEST) $(BOCHS) $(PAYLOADS)
+.PHONY: test test-setup test-system system-inputs soak check format bench clean
+system-inputs: build/keel.elf build/keelconf $(GUEST) $(LOAD) $(BOCHS) $(PAYLOADS)
 
 test-setup:
 	@$(PYTHON) tests/run-setup $(if $(K),-k '$(K)')
@@ -247,6 +253,15 @@ test-setup:
 test-system: deps
 	@$(MAKE) --no-print-directory system-inputs
 	@$(PYTHON) tests/run-system $(if $(BACKEND),--backend $(BACKEND)) $(if $(K),-k '$(K)')
+
+# VMs that come and go at random, and a stock kernel under load: ten minutes of the guests' time each. The seed of an earlier
+# run repeats its orders.
+SECONDS ?= 600
+
+soak: deps
+	@$(MAKE) --no-print-directory system-inputs
+	@KEEL_SOAK_SECONDS=$(SECONDS) KEEL_SOAK_SEED=$(SEED) KEEL_LOAD_SECONDS=$(SECONDS) \
+		$(PYTHON) tests/run-system $(if $(BACKEND),--backend $(BACKEND)) -k 'test_soak or test_load'
 
 check:
 	@tests/check/run $(K)

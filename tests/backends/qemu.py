@@ -7,6 +7,7 @@ medium     "cd" or "usb"
 board      "pc" or "q35"
 debug_exit False for a machine without the device that ends it: the one that can't be switched off before ACPI is read
 arguments  more arguments for QEMU's command line
+shift      of a counted machine: one instruction takes 2^shift ns, 0 without it
 """
 import fcntl
 import glob
@@ -159,7 +160,7 @@ class QemuSvm(Qemu):
 
     def accelerator(self):
         if self.counted:
-            return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
+            return ["-accel", "tcg,thread=single", "-icount", "shift=%d,sleep=off" % self.options.get("shift", 0)]
         return ["-accel", "tcg"]
 
 

@@ -20,19 +20,19 @@ def linux(name, **keys):
     return vm(name, **values)
 
 
-def modules(directory, sections):
-    """The modules of a machine with these VMs: the file itself, and what it names."""
+def modules(directory, sections, replaced={}):
+    """The modules of a machine with these VMs: the file itself, and what it names. `replaced` gives other files for names."""
     path = os.path.join(str(directory), "keel.conf")
     text = "\n".join(sections)
     with open(path, "w") as file:
         file.write(text)
-    files = {"exits.bz": os.path.join(images.PAYLOADS, "exits.bz"), "vmlinuz": images.KERNEL, "initrd.gz": images.INITRD}
+    files = {"exits.bz": os.path.join(images.PAYLOADS, "exits.bz"), "vmlinuz": images.KERNEL, "initrd.gz": images.INITRD, **replaced}
     return [(path, "keel.conf")] + [(files[name], name) for name in sorted(files)
                                     if re.search(r"= %s\b" % re.escape(name), text)]
 
 
-def boot(machine, directory, sections, **options):
-    return machine.keel(modules(directory, sections), **options)
+def boot(machine, directory, sections, replaced={}, **options):
+    return machine.keel(modules(directory, sections, replaced), **options)
 
 
 def output(keel, name):

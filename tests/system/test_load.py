@@ -1,0 +1,102 @@
+"""A stock kernel of several CPUs under load for minutes of its time: Debian's stress-ng, hackbench and cyclictest.
+
+The machines count instructions for time and are slow ones, of some ten million instructions a second: a minute of the guest's
+takes about a minute, and a busy host can't look like a stall.
+"""
+import os
+import re
+
+import images
+import pytest
+import vms
+from test_smp import complaints, cpus_online, has_steady_tsc
+
+RT = os.path.join(images.TOP, "build", "guest", "rt.gz")
+STRESS = os.path.join(images.TOP, "build", "guest", "stress.gz")
+
+# Of the guest's time, for `make soak` alone: a minute takes several.
+SECONDS = int(os.environ.get("KEEL_LOAD_SECONDS") or 0)
+
+# What schedules, interrupts, maps and forks; each kind on all CPUs.
+STRESSORS = "cpu switch futex fork pipe timer mmap sem hrtimers"
+
+
+def initrd_with(directory, archives):
+    """The kernel takes one initramfs behind the other."""
+    path = os.path.join(str(directory), "initrd.gz")
+    with open(path, "wb") as out:
+        for archive in [images.INITRD] + archives:
+            with open(archive, "rb") as file:
+                out.write(file.read())
+    return path
+
+
+def boot(machine, directory, vcpus, archives, memory="256M", **options):
+    """A VM with the stock kernel and these programs, at its shell."""
+    section = vms.linux("vm", vcpus=vcpus, memory=memory, cmdline="console=ttyS0 quiet")
+    replaced = {"initrd.gz": initrd_with(directory, archives)}
+    keel = vms.boot(machine, directory, [section], replaced, **options)
+    keel.linux_up(300)
+    assert cpus_online(keel) == "0-%d" % (vcpus - 1)
+    return keel
+
+
+def uptime(keel):
+    return float(keel.shell("cat /proc/uptime").split()[0])
+
+
+def stress(keel, vcpus, seconds):
+    """All stressors at once, so that CPUs are never idle."""
+    words = " ".join("--%s %d" % (kind, vcpus) for kind in STRESSORS.split())
+    report = keel.shell("stress-ng %s --temp-path /tmp --timeout %d --metrics-brief 2>&1" % (words, seconds), 60 + 20 * seconds)
+    assert "successful run completed" in report, report
+    for kind in STRESSORS.split():
+        assert re.search(r"metrc:.* %s +[1-9]" % kind, report), (kind, report)
+
+
+def hackbench(keel, groups, loops):
+    """Messages through pipes, and through sockets, among 20 processes a group."""
+    for kind in ("-p", ""):
+        report = keel.shell("hackbench %s -g %d -f 10 -l %d 2>&1" % (kind, groups, loops), 300)
+        assert re.search(r"^Time: \d", report, re.M), report
+
+
+def cyclictest(keel, vcpus, loops):
+    """A thread on each CPU that sleeps for a millisecond, `loops` times, beside a load. Gives the worst latency in us."""
+    load = "hackbench -p -g 1 -f 10 -l 100000 >/dev/null 2>&1 & load=$!; "
+    keel.shell("mkdir -p /dev/shm; mount -t tmpfs tmpfs /dev/shm")
+    report = keel.shell(load + "cyclictest -q -m -p 90 -t %d -a -i 1000 -l %d 2>&1; kill $load" % (vcpus, loops), 300)
+    worst = [int(value) for value in re.findall(r"^T:.*Max: +(\d+)", report, re.M)]
+    assert len(worst) == vcpus, report
+    return max(worst)
+
+
+def check_end(keel, vcpus):
+    """Nothing was said; all CPUs are there, and the clock is the one of the start."""
+    assert complaints(keel) == []
+    assert cpus_online(keel) == "0-%d" % (vcpus - 1)
+    source = keel.shell("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
+    assert source == ("tsc" if has_steady_tsc(keel) else "acpi_pm")
+    assert keel.power_off() == "clean"
+
+
+@pytest.mark.only("qemu-svm", why="it takes billions of instructions; the vendors' part in it is in the shorter one")
+@pytest.mark.skipif(not SECONDS, reason="it takes minutes: make soak")
+@pytest.mark.parametrize("vcpus", [4, 16])
+def test_stress(machine, tmp_path, vcpus):
+    keel = boot(machine, tmp_path, vcpus, [STRESS], memory="512M", counted=True, shift=4, limit=60 + 20 * SECONDS)
+    begin = uptime(keel)
+    stress(keel, vcpus, SECONDS)
+    print("load: %.0f s" % (uptime(keel) - begin))
+    check_end(keel, vcpus)
+
+
+def test_scheduling_load(kind, machine, tmp_path):
+    """Also on Bochs, with two cores."""
+    options = {"ips": 20000000, "cores": 2} if kind.vendor == "vmx" else {"counted": True, "shift": 4}
+    keel = boot(machine, tmp_path, 2, [RT], **options)
+    begin = uptime(keel)
+    hackbench(keel, 1, 200)
+    worst = cyclictest(keel, 2, 5000)
+    print("load: %.0f s, cyclictest's worst: %d us" % (uptime(keel) - begin, worst))
+    check_end(keel, 2)
