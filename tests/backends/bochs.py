@@ -20,9 +20,11 @@ BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 SEABIOS = "/usr/share/seabios/bios.bin"
 VGA_BIOS = "/usr/share/vgabios/vgabios.bin"
 
+HOST_MEMORY = 2048     # MiB: Bochs keeps at most that much itself, the rest in a file
+
 CONFIG = """\
 cpu: count={cores}, model={cpu}, ips={ips}, reset_on_triple_fault=0
-memory: guest={memory}, host={memory}
+memory: guest={memory}, host={host}
 romimage: file={bios}
 vgaromimage: file={vga_bios}
 ata0-master: type=cdrom, path={iso}, status=inserted
@@ -64,7 +66,8 @@ class BochsVmx(Machine):
     def command(self):
         config = CONFIG.format(
             cores=self.cores, cpu=self.cpu or "corei7_skylake_x", memory=self.memory,
-            bios=self.options.get("bios", BIOS), vga_bios=VGA_BIOS, ips=self.ips(), time0=1700000000 if self.counted else "utc", iso=self.iso, port=self.port,
+            host=min(self.memory, HOST_MEMORY), bios=self.options.get("bios", BIOS), vga_bios=VGA_BIOS,
+            ips=self.ips(), time0=1700000000 if self.counted else "utc", iso=self.iso, port=self.port,
             log=self.log_path("bochs"), errors=self.options.get("errors", "ignore"))
         path = self.log_path("bochsrc")
         with open(path, "w") as file:

@@ -2,7 +2,7 @@
 import images
 import pytest
 
-MEMORY = 4096       # MiB: of guest memory, some gigabytes are whole and aligned
+MEMORY = 6144       # MiB: whatever a BIOS tells of it, some gigabytes are whole and aligned
 
 
 @pytest.mark.parametrize("disable, without", [
