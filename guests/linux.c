@@ -150,7 +150,7 @@ int linux_load(const struct gmem *mem, const struct guest_files *files, const st
     uint8_t *low = gmem_ptr(mem, 0, PC_EBDA);
     uint64_t initrd_len = initrds_len(files);
     struct linux_header header;
-    struct linux_place place;
+    struct linux_place place = {0};
     int err = linux_header_read(file, files->kernel.len, &header, why, why_size);
 
     if (!err)
