@@ -96,8 +96,8 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 	-Wwrite-strings
 CPPFLAGS := -I. -DKEEL_VERSION='"$(VERSION)"'
 CFLAGS := -std=gnu11 -m64 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
-	-mno-sse -mno-mmx -fno-stack-protector -fcf-protection=none -fno-omit-frame-pointer -fno-strict-aliasing \
-	-fno-asynchronous-unwind-tables -ffile-prefix-map=$(CURDIR)=. $(WARNINGS)
+	-mno-sse -mno-mmx -mpreferred-stack-boundary=3 -fno-stack-protector -fcf-protection=none -fno-omit-frame-pointer \
+	-fno-strict-aliasing -fno-asynchronous-unwind-tables -ffile-prefix-map=$(CURDIR)=. $(WARNINGS)
 NASMFLAGS := -f elf64 -Werror -I. -Ibuild/
 LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --fatal-warnings -T linker.ld
 

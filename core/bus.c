@@ -1,6 +1,7 @@
 #include "core/bus.h"
 
 #include "core/lib/error.h"
+#include "core/lib/panic.h"
 #include "core/lib/string.h"
 
 void bus_init(struct bus *bus, const char *kind)
@@ -44,7 +45,7 @@ int bus_claim(struct bus *bus, uint64_t base, uint64_t len, bus_handler handler,
     if (bus->count == BUS_MAX_RANGES)
         return ERR_NOMEM;
     memmove(&bus->ranges[at + 1], &bus->ranges[at], (bus->count - at) * sizeof(bus->ranges[0]));
-    bus->ranges[at] = (struct bus_range){base, len, handler, dev, name};
+    bus->ranges[at] = (struct bus_range){base, len, handler, dev, name, false};
     bus->count++;
     return 0;
 }
@@ -62,30 +63,22 @@ int bus_release(struct bus *bus, uint64_t base)
     return 0;
 }
 
-static inline bool range_holds(const struct bus_range *range, uint64_t addr, uint32_t size)
+void bus_set_timeless(struct bus *bus, uint64_t base)
 {
-    uint64_t offset = addr - range->base;
+    uint32_t after = bus_rank(bus, base);
 
-    return offset < range->len && size <= range->len - offset;
+    assert(after > 0 && bus->ranges[after - 1].base == base);
+    bus->ranges[after - 1].timeless = true;
 }
 
-static __attribute__((noinline)) const struct bus_range *bus_search(struct bus *bus, uint64_t addr,
-                                                                    uint32_t size)
+const struct bus_range *bus_search(struct bus *bus, uint64_t addr, uint32_t size)
 {
     uint32_t at = bus_rank(bus, addr);
 
-    if (at == 0 || !range_holds(&bus->ranges[at - 1], addr, size))
+    if (at == 0 || !bus_range_holds(&bus->ranges[at - 1], addr, size))
         return NULL;
     __atomic_store_n(&bus->hint, at - 1, __ATOMIC_RELAXED);
     return &bus->ranges[at - 1];
-}
-
-/* Looks where the last access went, then everywhere. Several vCPUs may race for the hint; any value of it is safe. */
-static inline const struct bus_range *bus_find(struct bus *bus, uint64_t addr, uint32_t size)
-{
-    const struct bus_range *last = &bus->ranges[__atomic_load_n(&bus->hint, __ATOMIC_RELAXED)];
-
-    return LIKELY(range_holds(last, addr, size)) ? last : bus_search(bus, addr, size);
 }
 
 static enum bus_result bus_unclaimed(struct bus_access *access)
@@ -95,9 +88,8 @@ static enum bus_result bus_unclaimed(struct bus_access *access)
     return BUS_UNCLAIMED;
 }
 
-enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access)
+enum bus_result bus_call(const struct bus_range *range, struct bus_access *access)
 {
-    const struct bus_range *range = bus_find(bus, access->addr, bus->numbered ? 1 : access->size);
     uint64_t addr = access->addr;
     enum bus_result result;
 
@@ -111,6 +103,11 @@ enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access)
     if (!access->write)
         access->value &= UINT64_MAX >> (64 - 8 * access->size);
     return result;
+}
+
+enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access)
+{
+    return bus_call(bus_find(bus, access), access);
 }
 
 bool bus_log_once(struct bus *bus, uint64_t addr)

@@ -10,7 +10,7 @@ struct bus_access {
     uint64_t addr; /* relative to the start of the range */
     uint64_t
         value;    /* a write's data; a read's handler stores its answer here (bits beyond size are dropped) */
-    uint64_t now; /* the VM's time in ns (core/clock.h) */
+    uint64_t now; /* the VM's time in ns (core/clock.h), but for a range that is timeless */
     uint32_t size; /* bytes: 1, 2, 4 or 8 */
     uint32_t cpu;  /* index of the vCPU that makes the access */
     bool write;
@@ -29,6 +29,7 @@ struct bus_range {
     bus_handler handler;
     void *dev;
     const char *name; /* of the device, for logs */
+    bool timeless;    /* the handler doesn't ask what time it is */
 };
 
 #define BUS_MAX_RANGES 64
@@ -49,12 +50,37 @@ void bus_init(struct bus *bus, const char *kind);
 void bus_init_numbered(struct bus *bus, const char *kind);
 /* Claims [base, base + len). Returns 0, ERR_BUSY on overlap, ERR_NOMEM when the table is full, ERR_RANGE if len is 0 or wraps. */
 int bus_claim(struct bus *bus, uint64_t base, uint64_t len, bus_handler handler, void *dev, const char *name);
+/* Says of the range that starts at base that its handler doesn't look at access->now: reading the time costs more than most. */
+void bus_set_timeless(struct bus *bus, uint64_t base);
 /* Gives back the range that starts at base; ERR_NOTFOUND if there is none. */
 int bus_release(struct bus *bus, uint64_t base);
+const struct bus_range *bus_search(struct bus *bus, uint64_t addr, uint32_t size);
+
+static inline bool bus_range_holds(const struct bus_range *range, uint64_t addr, uint32_t size)
+{
+    uint64_t offset = addr - range->base;
+
+    return offset < range->len && size <= range->len - offset;
+}
+
+/*
+ * The range that all of an access is in, or NULL. Looks where the last access went, then everywhere. Several vCPUs may race for
+ * the hint; any value of it is safe.
+ */
+static inline const struct bus_range *bus_find(struct bus *bus, const struct bus_access *access)
+{
+    const struct bus_range *last = &bus->ranges[__atomic_load_n(&bus->hint, __ATOMIC_RELAXED)];
+    uint32_t size = bus->numbered ? 1 : access->size;
+
+    return LIKELY(bus_range_holds(last, access->addr, size)) ? last : bus_search(bus, access->addr, size);
+}
+
 /*
  * Carries out one access; access->addr is absolute going in, and unchanged coming out. An access that crosses the end
  * of a range is unclaimed. A read's value is cut to its size.
  */
 enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access);
+/* The same when the range is known; NULL: there is none. */
+enum bus_result bus_call(const struct bus_range *range, struct bus_access *access);
 /* True the first time that addr is given (while the set has room): for "logged once". */
 bool bus_log_once(struct bus *bus, uint64_t addr);

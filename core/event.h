@@ -43,8 +43,7 @@ struct irqchip_ops {
     uint8_t (*get_cr8)(void *chip);
     void (*set_cr8)(void *chip, uint8_t cr8);
     void (*init)(void *chip); /* the vCPU takes an INIT */
-    /* IA32_APIC_BASE and IA32_TSC_DEADLINE; a write that is false takes #GP. */
-    uint64_t (*get_base)(void *chip);
+    /* IA32_APIC_BASE (vcpu->apic_base shows it) and IA32_TSC_DEADLINE; a write that is false takes #GP. */
     bool (*set_base)(void *chip, uint64_t base);
     uint64_t (*get_deadline)(void *chip);
     void (*set_deadline)(void *chip, uint64_t deadline);

@@ -18,8 +18,8 @@ struct exit_memory {
 void exit_cpuid(struct vcpu *vcpu);
 void exit_hlt(struct vcpu *vcpu);
 void exit_pause(struct vcpu *vcpu);
-void exit_hypercall(struct vcpu *vcpu); /* VMCALL or VMMCALL */
-void exit_rdmsr(struct vcpu *vcpu);     /* number in ECX */
+void exit_hypercall(struct vcpu *vcpu, uint32_t cpl); /* VMCALL or VMMCALL */
+void exit_rdmsr(struct vcpu *vcpu);                   /* number in ECX */
 void exit_wrmsr(struct vcpu *vcpu);
 void exit_rdtsc(struct vcpu *vcpu, bool rdtscp); /* only when the back end can't offset the TSC */
 void exit_rdpmc(struct vcpu *vcpu);              /* #GP: no performance counters */

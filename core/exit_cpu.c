@@ -13,7 +13,7 @@
 /* A LAPIC that is off isn't there (SDM volume 3, 11.4.3). */
 static void exit_cpuid_apic(struct vcpu *vcpu, struct cpuid_entry *e)
 {
-    if (!(vcpu->irqchip->get_base(vcpu->irqchip_ctx) & APIC_BASE_ENABLE))
+    if (!(vcpu->apic_base & APIC_BASE_ENABLE))
         e->edx &= ~(uint32_t)BIT(9);
 }
 
@@ -49,8 +49,9 @@ static void exit_cpuid_dynamic(struct vcpu *vcpu, struct cpuid_entry *e)
     }
 }
 
-static void exit_cpuid_show(struct vcpu *vcpu, const struct cpuid_entry *e)
+static inline void exit_cpuid_show(struct vcpu *vcpu, const struct cpuid_entry *e)
 {
+    vcpu->stats.exits[STATS_CPUID]++;
     vcpu->gpr[REG_RAX] = e->eax;
     vcpu->gpr[REG_RBX] = e->ebx;
     vcpu->gpr[REG_RCX] = e->ecx;
@@ -65,7 +66,6 @@ static __attribute__((noinline)) void exit_cpuid_any(struct vcpu *vcpu)
     const struct cpuid_entry *found = cpuid_find(&vcpu->vm->cpuid, leaf, subleaf);
     struct cpuid_entry e = {.leaf = leaf, .subleaf = subleaf};
 
-    vcpu->stats.exits[STATS_CPUID]++;
     if (LIKELY(found))
         e = *found;
     /* A level of 0BH that isn't there still shows its number and the id (SDM volume 2). */
@@ -102,10 +102,10 @@ void exit_pause(struct vcpu *vcpu)
 }
 
 /* No paravirtual calls are offered yet: -KVM_ENOSYS (1000), as KVM's guests expect of an unknown call. */
-void exit_hypercall(struct vcpu *vcpu)
+void exit_hypercall(struct vcpu *vcpu, uint32_t cpl)
 {
     vcpu->stats.exits[STATS_HYPERCALL]++;
-    if (vcpu_cpl(vcpu) != 0) {
+    if (UNLIKELY(cpl != 0)) {
         event_raise_ud(vcpu);
         return;
     }
@@ -113,18 +113,32 @@ void exit_hypercall(struct vcpu *vcpu)
     vcpu_advance(vcpu);
 }
 
-void exit_rdmsr(struct vcpu *vcpu)
+static void exit_rdmsr_show(struct vcpu *vcpu, uint64_t value)
 {
-    uint64_t value = 0;
-
-    vcpu->stats.exits[STATS_RDMSR]++;
-    if (UNLIKELY(!msr_read(vcpu, (uint32_t)vcpu->gpr[REG_RCX], &value))) {
-        event_raise_gp0(vcpu);
-        return;
-    }
     vcpu->gpr[REG_RAX] = (uint32_t)value;
     vcpu->gpr[REG_RDX] = value >> 32;
     vcpu_advance(vcpu);
+}
+
+static __attribute__((noinline)) void exit_rdmsr_any(struct vcpu *vcpu, uint32_t msr)
+{
+    uint64_t value = 0;
+
+    if (LIKELY(msr_read(vcpu, msr, &value)))
+        exit_rdmsr_show(vcpu, value);
+    else
+        event_raise_gp0(vcpu);
+}
+
+void exit_rdmsr(struct vcpu *vcpu)
+{
+    uint32_t msr = (uint32_t)vcpu->gpr[REG_RCX];
+
+    vcpu->stats.exits[STATS_RDMSR]++;
+    if (msr == vcpu->msr_kept.msr)
+        exit_rdmsr_show(vcpu, *vcpu->msr_kept.value);
+    else
+        exit_rdmsr_any(vcpu, msr);
 }
 
 void exit_wrmsr(struct vcpu *vcpu)

@@ -5,6 +5,7 @@
 void exit_failed(struct vcpu *vcpu, const char *why)
 {
     vm_crash(vcpu->vm, vcpu->index, why);
+    vcpu_look(vcpu); /* even if another stops the VM just now, and its kick is still to come */
 }
 
 void exit_triple_fault(struct vcpu *vcpu)

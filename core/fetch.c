@@ -4,14 +4,6 @@
 #include "core/vcpu_ops.h"
 #include "core/vm.h"
 
-uint32_t vcpu_cpl(struct vcpu *vcpu)
-{
-    struct vcpu_segment ss;
-
-    vcpu_ops->get_seg(vcpu, SEG_SS, &ss);
-    return SEG_ATTR_DPL(ss.attr);
-}
-
 enum insn_mode vcpu_insn_mode(struct vcpu *vcpu)
 {
     struct vcpu_code code;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/emul/decode.h"
-#include "core/vcpu.h"
+#include "core/vcpu_ops.h"
 #include "core/x86/msr.h"
 #include "mm/gwalk.h"
 
@@ -27,7 +27,11 @@ static inline uint32_t code_user(const struct vcpu_code *code)
     return code->cpl == 3 ? GWALK_USER : 0;
 }
 
-uint32_t vcpu_cpl(struct vcpu *vcpu);
+static inline uint32_t vcpu_cpl(struct vcpu *vcpu)
+{
+    return vcpu_ops->get_cpl(vcpu);
+}
+
 /* The mode that CS, EFER and RFLAGS.VM put the decoder in. */
 enum insn_mode vcpu_insn_mode(struct vcpu *vcpu);
 /*

@@ -9,12 +9,24 @@
 #include "core/x86/cr.h"
 #include "core/x86/msr.h"
 
-/* One row: MSRs first..last, and how they are read and written. NULL: #GP. */
+/*
+ * One row: MSRs first..last, and how they are read and written. NULL: #GP. One that is just a field of struct vcpu is read
+ * there.
+ */
 struct msr_row {
     uint32_t first, last;
     bool (*read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
     bool (*write)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+    uint16_t field; /* its offset; 0: none */
 };
+#define ROW(first, last, read, write)                                                                        \
+    {                                                                                                        \
+        first, last, read, write, 0                                                                          \
+    }
+#define FIELD(msr, name, write)                                                                              \
+    {                                                                                                        \
+        msr, msr, NULL, write, offsetof(struct vcpu, name)                                                   \
+    }
 
 #define MTRR_VARIABLE      8
 #define MTRR_CAP           (MTRR_VARIABLE | BIT(8) /* fixed ranges */ | BIT(10) /* WC */)
@@ -67,13 +79,6 @@ static bool write_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     if (!read_tsc(vcpu, msr, &now))
         return false;
     tsc_adjust_set(vcpu, vcpu->tsc_adjust + value - now);
-    return true;
-}
-
-static bool read_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-    (void)msr;
-    *value = vcpu->tsc_adjust;
     return true;
 }
 
@@ -164,13 +169,6 @@ static bool read_mtrr_cap(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
     return true;
 }
 
-static bool read_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-    (void)msr;
-    *value = vcpu->msr.misc_enable;
-    return true;
-}
-
 static bool write_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     (void)msr;
@@ -184,13 +182,6 @@ static bool write_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     (void)vcpu;
     (void)msr;
     return !(value & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
-}
-
-static bool read_bios_sign(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-    (void)msr;
-    *value = vcpu->msr.bios_sign;
-    return true;
 }
 
 static bool write_bios_sign(struct vcpu *vcpu, uint32_t msr, uint64_t value)
@@ -306,13 +297,6 @@ static bool write_amd_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 /* -- the LAPIC's ------------------------------------------------------------------------------------------------ */
 
-static bool read_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-    (void)msr;
-    *value = vcpu->irqchip->get_base(vcpu->irqchip_ctx);
-    return true;
-}
-
 static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     (void)msr;
@@ -333,6 +317,12 @@ static bool write_deadline(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return true;
 }
 
+/* Written and read more often than all others. */
+static bool msr_is_x2apic(uint32_t msr)
+{
+    return msr - MSR_X2APIC_BASE <= MSR_X2APIC_LAST - MSR_X2APIC_BASE;
+}
+
 static bool read_x2apic(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
     return access_x2apic(vcpu, msr - MSR_X2APIC_BASE, false, value);
@@ -345,42 +335,42 @@ static bool write_x2apic(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 /* Sorted by number: msr_search goes by halves. What isn't here may be on the VM's MSR bus. */
 static const struct msr_row msr_rows[] = {
-    {0x000, 0x001, read_zero, write_ignored}, /* P5 machine check address and type */
-    {MSR_TSC, MSR_TSC, read_tsc, write_tsc},
-    {MSR_PLATFORM_ID, MSR_PLATFORM_ID, read_zero, NULL},
-    {MSR_APIC_BASE, MSR_APIC_BASE, read_apic_base, write_apic_base},
-    {MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, NULL,
-     NULL}, /* no VMX, SMX, SGX or LMCE: the MSR isn't there */
-    {MSR_TSC_ADJUST, MSR_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust},
-    {MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, read_bios_sign, write_bios_sign},
-    {MSR_MTRRCAP, MSR_MTRRCAP, read_mtrr_cap, NULL},
-    {MSR_SYSENTER_CS, MSR_SYSENTER_CS, read_switched, write_switched},
-    {MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, read_switched, write_address},
-    {MSR_MCG_CAP, MSR_MCG_CAP, read_zero, NULL}, /* no banks */
-    {MSR_MCG_STATUS, MSR_MCG_STATUS, read_zero, write_zero_only},
-    {MSR_PERF_STATUS, MSR_PERF_STATUS, read_zero, NULL},
-    {MSR_MISC_ENABLE, MSR_MISC_ENABLE, read_misc_enable, write_misc_enable},
-    {MSR_DEBUGCTL, MSR_DEBUGCTL, read_zero, write_debugctl},
-    {MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE - 1, read_mtrr, write_mtrr},
-    {MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX64K_00000, read_mtrr, write_mtrr},
-    {MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000, read_mtrr, write_mtrr},
-    {MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_C0000 + 7, read_mtrr, write_mtrr},
-    {MSR_PAT, MSR_PAT, read_pat, write_pat},
-    {MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, read_mtrr, write_mtrr},
-    {MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_deadline, write_deadline},
-    {MSR_X2APIC_BASE, MSR_X2APIC_LAST, read_x2apic, write_x2apic},
-    {MSR_XSS, MSR_XSS, read_xss, write_xss},
-    {MSR_EFER, MSR_EFER, read_efer, write_efer},
-    {MSR_STAR, MSR_STAR, read_switched, write_switched},
-    {MSR_LSTAR, MSR_CSTAR, read_switched, write_address},
-    {MSR_SFMASK, MSR_SFMASK, read_switched, write_sfmask},
-    {MSR_FS_BASE, MSR_KERNEL_GS_BASE, read_switched, write_address},
-    {MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux},
-    {MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, read_amd, write_amd_ignored}, /* counters that stand still */
-    {MSR_SYSCFG, MSR_SYSCFG, read_amd, NULL}, /* no extended MTRRs, no memory encryption */
-    {MSR_HWCR, MSR_HWCR, read_amd, write_amd_ignored},
-    {MSR_INT_PENDING, MSR_INT_PENDING, read_amd, write_amd_ignored}, /* no C1E */
-    {MSR_DE_CFG, MSR_DE_CFG, read_de_cfg, write_amd_ignored},
+    ROW(0x000, 0x001, read_zero, write_ignored), /* P5 machine check address and type */
+    ROW(MSR_TSC, MSR_TSC, read_tsc, write_tsc),
+    ROW(MSR_PLATFORM_ID, MSR_PLATFORM_ID, read_zero, NULL),
+    FIELD(MSR_APIC_BASE, apic_base, write_apic_base),
+    ROW(MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, NULL,
+        NULL), /* no VMX, SMX, SGX or LMCE: the MSR isn't there */
+    FIELD(MSR_TSC_ADJUST, tsc_adjust, write_tsc_adjust),
+    FIELD(MSR_BIOS_SIGN_ID, msr.bios_sign, write_bios_sign),
+    ROW(MSR_MTRRCAP, MSR_MTRRCAP, read_mtrr_cap, NULL),
+    ROW(MSR_SYSENTER_CS, MSR_SYSENTER_CS, read_switched, write_switched),
+    ROW(MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, read_switched, write_address),
+    ROW(MSR_MCG_CAP, MSR_MCG_CAP, read_zero, NULL), /* no banks */
+    ROW(MSR_MCG_STATUS, MSR_MCG_STATUS, read_zero, write_zero_only),
+    ROW(MSR_PERF_STATUS, MSR_PERF_STATUS, read_zero, NULL),
+    FIELD(MSR_MISC_ENABLE, msr.misc_enable, write_misc_enable),
+    ROW(MSR_DEBUGCTL, MSR_DEBUGCTL, read_zero, write_debugctl),
+    ROW(MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE - 1, read_mtrr, write_mtrr),
+    ROW(MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX64K_00000, read_mtrr, write_mtrr),
+    ROW(MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000, read_mtrr, write_mtrr),
+    ROW(MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_C0000 + 7, read_mtrr, write_mtrr),
+    ROW(MSR_PAT, MSR_PAT, read_pat, write_pat),
+    ROW(MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, read_mtrr, write_mtrr),
+    ROW(MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_deadline, write_deadline),
+    ROW(MSR_X2APIC_BASE, MSR_X2APIC_LAST, NULL, NULL), /* msr_read and msr_write see to them first */
+    ROW(MSR_XSS, MSR_XSS, read_xss, write_xss),
+    ROW(MSR_EFER, MSR_EFER, read_efer, write_efer),
+    ROW(MSR_STAR, MSR_STAR, read_switched, write_switched),
+    ROW(MSR_LSTAR, MSR_CSTAR, read_switched, write_address),
+    ROW(MSR_SFMASK, MSR_SFMASK, read_switched, write_sfmask),
+    ROW(MSR_FS_BASE, MSR_KERNEL_GS_BASE, read_switched, write_address),
+    ROW(MSR_TSC_AUX, MSR_TSC_AUX, read_tsc_aux, write_tsc_aux),
+    ROW(MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, read_amd, write_amd_ignored), /* counters that stand still */
+    ROW(MSR_SYSCFG, MSR_SYSCFG, read_amd, NULL), /* no extended MTRRs, no memory encryption */
+    ROW(MSR_HWCR, MSR_HWCR, read_amd, write_amd_ignored),
+    ROW(MSR_INT_PENDING, MSR_INT_PENDING, read_amd, write_amd_ignored), /* no C1E */
+    ROW(MSR_DE_CFG, MSR_DE_CFG, read_de_cfg, write_amd_ignored),
 };
 
 static __attribute__((noinline)) const struct msr_row *msr_search(struct vcpu *vcpu, uint32_t msr)
@@ -432,8 +422,17 @@ static __attribute__((noinline)) bool msr_read_other(struct vcpu *vcpu, uint32_t
 
 bool msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-    const struct msr_row *row = msr_find(vcpu, msr);
+    const struct msr_row *row;
 
+    if (LIKELY(msr_is_x2apic(msr)) && LIKELY(read_x2apic(vcpu, msr, value)))
+        return true;
+    row = msr_find(vcpu, msr);
+    if (row && row->field) {
+        vcpu->msr_kept.msr = msr;
+        vcpu->msr_kept.value = (const uint64_t *)((const uint8_t *)vcpu + row->field);
+        *value = *vcpu->msr_kept.value;
+        return true;
+    }
     if (LIKELY(row && row->read && row->read(vcpu, msr, value)))
         return true;
     return msr_read_other(vcpu, msr, value);
@@ -450,8 +449,11 @@ static __attribute__((noinline)) bool msr_write_other(struct vcpu *vcpu, uint32_
 
 bool msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-    const struct msr_row *row = msr_find(vcpu, msr);
+    const struct msr_row *row;
 
+    if (LIKELY(msr_is_x2apic(msr)) && LIKELY(write_x2apic(vcpu, msr, value)))
+        return true;
+    row = msr_find(vcpu, msr);
     if (LIKELY(row && row->write && row->write(vcpu, msr, value)))
         return true;
     return msr_write_other(vcpu, msr, value);
@@ -460,6 +462,8 @@ bool msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 /* SeaBIOS' layout: write-back but for the 1 GiB below 4 GiB, VGA memory uncached, ROM write-protected. */
 void msr_reset(struct vcpu *vcpu)
 {
+    vcpu->msr_kept.msr = MSR_TSC_ADJUST;
+    vcpu->msr_kept.value = &vcpu->tsc_adjust;
     vcpu->msr.mtrr_def = 6 | BIT(10) | BIT(11);
     for (uint32_t i = 0; i < ARRAY_SIZE(vcpu->msr.mtrr_fixed); i++)
         vcpu->msr.mtrr_fixed[i] = i < 2 ? 0x0606060606060606ull : i == 2 ? 0 : 0x0505050505050505ull;

@@ -33,6 +33,15 @@ static struct run_core *run_this(void)
     return &cores[this_cpu()->index];
 }
 
+/* Work for this core itself: the run loop looks, if it is about to go back into a guest. */
+static void run_look_here(void)
+{
+    struct vcpu *vcpu = run_this()->loaded;
+
+    if (vcpu)
+        vcpu_look(vcpu);
+}
+
 struct timer_queue *run_timers(uint32_t cpu)
 {
     return &cores[cpu].timers;
@@ -57,7 +66,7 @@ static void run_timers_changed(struct timer_queue *queue, bool earlier, void *ow
 
     (void)queue;
     if (cpu == this_cpu()->index)
-        this_cpu()->wake = true;
+        run_look_here();
     else if (earlier)
         lapic_ipi(cpus[cpu]->apic_id, VECTOR_WAKE);
 }
@@ -95,7 +104,7 @@ static void run_tell(uint32_t cpu)
         return;
     __atomic_store_n(&cores[cpu].look, true, __ATOMIC_RELEASE);
     if (cpu == this_cpu()->index)
-        this_cpu()->wake = true;
+        run_look_here();
     else
         lapic_ipi(cpus[cpu]->apic_id, VECTOR_WAKE);
 }
@@ -160,7 +169,7 @@ void run_yield(void)
 
     sched_spin(&sched, cpu, clock_now());
     cores[cpu].look = true;
-    this_cpu()->wake = true;
+    run_look_here();
 }
 
 /* -- switching -------------------------------------------------------------------------------------------------- */
@@ -229,6 +238,12 @@ static void run_update_wake(struct vcpu *vcpu)
     vcpu->wake_tsc = next == TIMER_NEVER ? TIMER_NEVER : vcpu->vm->tsc_start + clock_tsc_from_ns(next) + 1;
 }
 
+/* What was added up to now is going to be seen. Whoever adds more sets `look` anew, and an interrupt ends the next entry at once. */
+static void run_look_begin(struct vcpu *vcpu)
+{
+    __atomic_store_n(&vcpu->look, false, __ATOMIC_SEQ_CST);
+}
+
 /* Runs those that are due. */
 static void run_guest_timers(struct vcpu *vcpu)
 {
@@ -245,6 +260,7 @@ static void run_guest_timers(struct vcpu *vcpu)
         timer_queue_run(&vm->timers, now);
         lock_drop(&vm->devices);
     }
+    run_look_begin(vcpu); /* events that they have brought about are seen to next */
     run_update_wake(vcpu);
 }
 
@@ -360,14 +376,10 @@ static void run_set_deadline(struct run_core *core, const struct vcpu *vcpu)
         run_arm(core, core->deadline);
 }
 
-/*
- * All that may have to be done before an entry. False: the core is to go to another vCPU. Whoever adds work from here on
- * sets `look` or `wake` anew, and an interrupt ends the entry at once.
- */
-static __attribute__((noinline)) bool run_attend(struct run_core *core, struct vcpu *vcpu)
+/* All that may have to be done before an entry. False: the core is to go to another vCPU. */
+static bool run_attend(struct run_core *core, struct vcpu *vcpu)
 {
-    this_cpu()->wake = false;
-    __atomic_store_n(&vcpu->look, false, __ATOMIC_SEQ_CST);
+    run_look_begin(vcpu);
     run_core_work(core);
     run_guest_timers(vcpu);
     if (!run_slice_goes_on(core) || !run_can_enter(core, vcpu))
@@ -378,21 +390,14 @@ static __attribute__((noinline)) bool run_attend(struct run_core *core, struct v
 }
 
 /*
- * Enter, take host interrupts in the one window, act on the exit. What is to be looked at in between says so; most exits
- * leave nothing.
+ * Most exits leave nothing to look at: the back end goes straight back into the guest. It returns when there is, and host
+ * interrupts are taken in the one window then; one that waits ends the guest's run before its next instruction.
  */
 static void run_vcpu(struct run_core *core, struct vcpu *vcpu)
 {
-    const struct vcpu_ops *ops = vcpu_ops;
-    struct cpu *cpu = this_cpu();
-
-    vcpu_look(vcpu);
-    for (;;) {
-        if (UNLIKELY(__atomic_load_n(&vcpu->look, __ATOMIC_RELAXED) | cpu->wake) && !run_attend(core, vcpu))
-            return;
-        ops->enter(vcpu, core->deadline);
+    while (run_attend(core, vcpu)) {
+        vcpu_ops->run(vcpu, core->deadline);
         interrupts_window();
-        ops->handle(vcpu);
     }
 }
 

@@ -93,19 +93,28 @@ struct vcpu {
     uint64_t rip;                /* valid after each exit; change it with vcpu_set_rip only */
     bool rip_dirty;              /* the back end writes rip back at entry and clears this */
     uint8_t insn_len;            /* of the instruction that exited; 0: the back end doesn't know */
-    bool insn_plain; /* it is neither single-stepped nor in an interrupt shadow: its end is a move of RIP */
-    uint8_t state;   /* enum vcpu_state */
-    bool look;       /* something may have to be done before the next entry: vcpu_look() */
-    uint32_t index;  /* in its VM; also its APIC id */
+    bool
+        insn_plain; /* it is neither single-stepped nor in an interrupt shadow: its end is a move of RIP by insn_len, which is known */
+    uint8_t state;  /* enum vcpu_state */
+    union {
+        struct {
+            bool look;         /* something may have to be done before the next entry: vcpu_look() */
+            uint8_t attention; /* the same within the back end; its own bits */
+        };
+        uint16_t before_entry; /* both at once */
+    };
+    uint32_t index; /* in its VM; also its APIC id */
     struct vm *vm;
     void *arch; /* the back end's struct */
     struct vcpu_events events;
     const struct irqchip_ops *irqchip;
     void *irqchip_ctx;
     struct vapic *vapic;   /* with CAP_APICV: the CPU delivers the LAPIC's interrupts; else NULL */
+    uint64_t apic_base;    /* IA32_APIC_BASE, as the LAPIC has it */
     gpa_t apic_page;       /* where this vCPU's LAPIC registers are, or NO_APIC_PAGE */
     bus_handler apic_mmio; /* its page; takes no lock */
     bus_handler apic_msr;  /* its x2APIC registers; neither */
+    uint64_t apic_timed;   /* a bit for each of its registers that has to know the time */
     void *apic_ctx;
     struct timer_queue timers;  /* of the LAPIC; deadlines in the VM's ns */
     uint64_t wake_ns, wake_tsc; /* when the first timer is due, VM time and host TSC; kept by core/run.c */
@@ -122,6 +131,10 @@ struct vcpu {
     } msr;                /* MSRs that live in software alone (core/msr.c) */
     uint8_t msr_row;      /* where core/msr.c found the last one */
     uint32_t pool_frames; /* what it costs of the pool, this struct included */
+    struct {
+        uint32_t msr;
+        const uint64_t *value;
+    } msr_kept; /* the last one read that is just a field of this struct */
     uint64_t exits;
     struct stats stats;
     struct vcpu_trace trace[VCPU_TRACE]; /* of exit n in [n % VCPU_TRACE] */
@@ -146,10 +159,21 @@ static inline void vcpu_look(struct vcpu *vcpu)
     __atomic_store_n(&vcpu->look, true, __ATOMIC_RELEASE);
 }
 
+/* Neither the run loop nor the back end has anything to look at. */
+static inline bool vcpu_unhindered(const struct vcpu *vcpu)
+{
+    return !__atomic_load_n(&vcpu->before_entry, __ATOMIC_RELAXED);
+}
+
 /* The entry of the trace that the exit which is being taken fills in. */
 static inline struct vcpu_trace *vcpu_trace_next(struct vcpu *vcpu)
 {
     return &vcpu->trace[vcpu->exits++ % VCPU_TRACE];
+}
+
+static inline struct vcpu_trace *vcpu_trace_last(struct vcpu *vcpu)
+{
+    return &vcpu->trace[(vcpu->exits - 1) % VCPU_TRACE];
 }
 
 /* What vcpu_advance does when there is more to do than to move RIP, or the length isn't known. */
@@ -163,7 +187,7 @@ static inline void vcpu_advance(struct vcpu *vcpu)
     uint64_t rip = vcpu->rip + vcpu->insn_len;
 
     /* Across 4 GiB, the mode decides where RIP goes. */
-    if (LIKELY(vcpu->insn_plain && vcpu->insn_len && !((rip ^ vcpu->rip) >> 32)))
+    if (LIKELY(vcpu->insn_plain && !((rip ^ vcpu->rip) >> 32)))
         vcpu_set_rip(vcpu, rip);
     else
         vcpu_advance_any(vcpu);

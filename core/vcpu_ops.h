@@ -38,17 +38,20 @@ struct vcpu_ops {
     void (*load)(struct vcpu *vcpu);
     void (*unload)(struct vcpu *vcpu);
     /*
-     * Enters the guest and returns after its exit, with host interrupts still off and vcpu->rip, insn_len and the trace
-     * filled in. An event whose delivery was interrupted has been given to event_reinject. `deadline` is the host TSC at
-     * which the guest must leave at the latest, UINT64_MAX for none; used if CAP_PREEMPTION_TIMER, ignored otherwise.
+     * Enters the guest, acts on its exit by calling one exit_... of core/exit.h, and enters it again, until an exit leaves
+     * vcpu->look set. Host interrupts stay off: one that comes is an exit, which sets it. When an exit is acted on, vcpu->rip,
+     * insn_len and the trace are filled in, and an event whose delivery was interrupted has been given to event_reinject.
+     * `deadline` is the host TSC at which the guest must leave at the latest, UINT64_MAX for none; used if
+     * CAP_PREEMPTION_TIMER, ignored otherwise.
      */
-    void (*enter)(struct vcpu *vcpu, uint64_t deadline);
-    /* Acts on the last exit: calls one exit_... of core/exit.h. */
-    void (*handle)(struct vcpu *vcpu);
+    void (*run)(struct vcpu *vcpu, uint64_t deadline);
     uint64_t (*get)(struct vcpu *vcpu, enum vcpu_reg reg); /* RSP, RFLAGS, CR0, CR3, CR4, EFER, DR6, DR7 */
     void (*set)(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
     void (*get_seg)(struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
     void (*set_seg)(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in);
+    uint32_t (*get_cpl)(struct vcpu *vcpu);
+    /* In 64-bit mode, which has four levels of page tables: true, and CR3. */
+    bool (*get_long_root)(struct vcpu *vcpu, uint64_t *cr3);
     /* All that fetching and carrying out an instruction depends on, at once. */
     void (*get_code)(struct vcpu *vcpu, struct vcpu_code *out);
     /*

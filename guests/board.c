@@ -170,14 +170,10 @@ static void board_tsc_adjusted(void *ctx, uint64_t adjust)
     vlapic_set_tsc_adjust(&cpu->lapic, adjust, vm_now(cpu->board->vm));
 }
 
-static uint64_t board_get_base(void *ctx)
-{
-    return ((struct board_cpu *)ctx)->lapic.base;
-}
-
 /* Where there is RAM, the guest goes on to see that. */
 static void board_place_lapic(struct board_cpu *cpu)
 {
+    cpu->vcpu->apic_base = cpu->lapic.base;
     cpu->vcpu->apic_page = cpu->lapic.base & ~PAGE_MASK;
 }
 
@@ -222,7 +218,6 @@ static const struct irqchip_ops board_irqchip = {
     .get_cr8 = board_get_cr8,
     .set_cr8 = board_set_cr8,
     .init = board_init_ipi,
-    .get_base = board_get_base,
     .set_base = board_set_base,
     .get_deadline = board_get_deadline,
     .set_deadline = board_set_deadline,
@@ -313,11 +308,13 @@ static void board_init_cpu(struct board *board, uint32_t index, const struct boa
     cpu->board = board;
     cpu->vcpu = vcpu;
     vlapic_init(&cpu->lapic, &lapic);
+    vcpu->apic_base = cpu->lapic.base;
     vcpu->irqchip = &board_irqchip;
     vcpu->irqchip_ctx = cpu;
     vcpu->apic_page = PC_LAPIC;
     vcpu->apic_mmio = vlapic_mmio;
     vcpu->apic_msr = vlapic_msr;
+    vcpu->apic_timed = VLAPIC_TIMED;
     vcpu->apic_ctx = &cpu->lapic;
 }
 
@@ -382,25 +379,26 @@ static int board_claim(struct board *board)
         bus_handler handler;
         void *dev;
         const char *name;
+        bool timeless;
     } rows[] = {
-        {&vm->pio, PC_PORT_PIC_MASTER, 2, vpic_master_ports, &board->pic, "pic"},
-        {&vm->pio, PC_PORT_PIC_SLAVE, 2, vpic_slave_ports, &board->pic, "pic"},
-        {&vm->pio, PC_PORT_ELCR, 2, vpic_elcr_ports, &board->pic, "elcr"},
-        {&vm->pio, PC_PORT_PIT, 4, vpit_ports, &board->pit, "pit"},
-        {&vm->pio, PC_PORT_61, 1, vpit_port61, &board->pit, "port61"},
-        {&vm->pio, PC_PORT_KBC_DATA, 1, vkbc_data_port, &board->kbc, "kbc"},
-        {&vm->pio, PC_PORT_KBC_CMD, 1, vkbc_command_port, &board->kbc, "kbc"},
-        {&vm->pio, PC_PORT_RTC, 2, vrtc_ports, &board->rtc, "rtc"},
-        {&vm->pio, PC_PORT_92, 1, vreset_port92, &board->reset, "port92"},
-        {&vm->pio, PC_PORT_COM1, 8, vuart_ports, &board->com1, "com1"},
-        {&vm->pio, PC_PORT_COM2, 8, vuart_ports, &board->com2, "com2"},
-        {&vm->pio, PC_PORT_DEBUG, 1, vdebug_port, &board->firmware_log, "debug"},
-        {&vm->pio, PC_PORT_DEBUG_E9, 1, vdebug_port, &board->debug, "debug"},
-        {&vm->pio, PC_PORT_CRTC, VTEXT_PORTS, vtext_ports, &board->text, "vga"},
-        {&vm->mmio, PC_VGA_TEXT, VTEXT_SIZE, vtext_mmio, &board->text, "vga"},
-        {&vm->pio, PC_PORT_PCI, 8, vpciconf_ports, &board->pci, "pci"},
-        {&vm->pio, PC_PORT_PM, VPM_PORTS, vpm_ports, &board->pm, "pm"},
-        {&vm->mmio, PC_IOAPIC, PAGE_SIZE, vioapic_mmio, &board->ioapic, "ioapic"},
+        {&vm->pio, PC_PORT_PIC_MASTER, 2, vpic_master_ports, &board->pic, "pic", true},
+        {&vm->pio, PC_PORT_PIC_SLAVE, 2, vpic_slave_ports, &board->pic, "pic", true},
+        {&vm->pio, PC_PORT_ELCR, 2, vpic_elcr_ports, &board->pic, "elcr", true},
+        {&vm->pio, PC_PORT_PIT, 4, vpit_ports, &board->pit, "pit", false},
+        {&vm->pio, PC_PORT_61, 1, vpit_port61, &board->pit, "port61", false},
+        {&vm->pio, PC_PORT_KBC_DATA, 1, vkbc_data_port, &board->kbc, "kbc", true},
+        {&vm->pio, PC_PORT_KBC_CMD, 1, vkbc_command_port, &board->kbc, "kbc", true},
+        {&vm->pio, PC_PORT_RTC, 2, vrtc_ports, &board->rtc, "rtc", false},
+        {&vm->pio, PC_PORT_92, 1, vreset_port92, &board->reset, "port92", true},
+        {&vm->pio, PC_PORT_COM1, 8, vuart_ports, &board->com1, "com1", false},
+        {&vm->pio, PC_PORT_COM2, 8, vuart_ports, &board->com2, "com2", false},
+        {&vm->pio, PC_PORT_DEBUG, 1, vdebug_port, &board->firmware_log, "debug", true},
+        {&vm->pio, PC_PORT_DEBUG_E9, 1, vdebug_port, &board->debug, "debug", true},
+        {&vm->pio, PC_PORT_CRTC, VTEXT_PORTS, vtext_ports, &board->text, "vga", false},
+        {&vm->mmio, PC_VGA_TEXT, VTEXT_SIZE, vtext_mmio, &board->text, "vga", false},
+        {&vm->pio, PC_PORT_PCI, 8, vpciconf_ports, &board->pci, "pci", true},
+        {&vm->pio, PC_PORT_PM, VPM_PORTS, vpm_ports, &board->pm, "pm", false},
+        {&vm->mmio, PC_IOAPIC, PAGE_SIZE, vioapic_mmio, &board->ioapic, "ioapic", true},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -409,6 +407,8 @@ static int board_claim(struct board *board)
 
         if (err)
             return err;
+        if (rows[i].timeless)
+            bus_set_timeless(rows[i].bus, rows[i].base);
     }
     return 0;
 }

@@ -5,7 +5,7 @@
 void cr8_intercept(struct svm_vcpu *s)
 {
     struct vmcb *vmcb = s->vmcb;
-    bool reads = !(s->attention & ATTENTION_CR8);
+    bool reads = !(s->vcpu->attention & ATTENTION_CR8);
     bool writes = reads || s->cr8 != 0 || s->irq_window;
     uint16_t read_bits = (uint16_t)((vmcb->intercept_cr_read & ~CR8) | (reads ? CR8 : 0));
     uint16_t write_bits = (uint16_t)((vmcb->intercept_cr_write & ~CR8) | (writes ? CR8 : 0));
@@ -14,7 +14,7 @@ void cr8_intercept(struct svm_vcpu *s)
         return;
     vmcb->intercept_cr_read = read_bits;
     vmcb->intercept_cr_write = write_bits;
-    vmcb_dirty(vmcb, CLEAN_I);
+    vmcb_dirty(s, CLEAN_I);
 }
 
 void cr8_use(struct svm_vcpu *s)
@@ -29,7 +29,7 @@ void cr8_load(struct vcpu *vcpu, struct svm_vcpu *s)
     s->cr8 = vcpu->irqchip->get_cr8(vcpu->irqchip_ctx);
     if ((vmcb->int_control & INT_V_TPR_MASK) != s->cr8) {
         vmcb->int_control = (vmcb->int_control & ~INT_V_TPR_MASK) | s->cr8;
-        vmcb_dirty(vmcb, CLEAN_TPR);
+        vmcb_dirty(s, CLEAN_TPR);
     }
     cr8_intercept(s);
 }

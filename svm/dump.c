@@ -72,6 +72,6 @@ void svm_dump(struct vcpu *vcpu)
     dump_segments(v);
     dump_controls(v);
     log_error("nmi: blocked=%d iret=%d window=%d; irq_window=%d attention=%x", s->nmi.blocked, s->nmi.iret,
-              s->nmi.window, s->irq_window, s->attention);
+              s->nmi.window, s->irq_window, s->vcpu->attention);
     check_vmcb(v, &svm_limits, dump_rule, NULL);
 }

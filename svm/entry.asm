@@ -1,4 +1,4 @@
-; The way into a guest and back (APM volume 2, 15.5, 15.6, 15.17).
+; The way into a guest and back, as long as there is nothing but exits to act on (APM volume 2, 15.5, 15.6, 15.17).
 ;
 ; From CLGI to STGI nothing interrupts this core. VMRUN is executed with RFLAGS.IF set, since under V_INTR_MASKING it is
 ; the host's IF that lets physical interrupts through, as exits; IF is clear again before STGI, which takes only a waiting
@@ -13,8 +13,16 @@ default rel
 
 section .text
 
-; struct vcpu *svm_run(struct vcpu *vcpu, hpa_t guest_vmcb, hpa_t host_vmcb): returns its argument, so that the caller has
-; to keep nothing
+; The frame of svm_run: its arguments, then the caller's registers, of which RBP is the last.
+%define VCPU       rsp
+%define GUEST_VMCB rsp + 8
+%define HOST_VMCB  rsp + 16
+%define SAVED_RBP  rsp + 64
+
+extern svm_exited
+
+; void svm_run(struct vcpu *vcpu, hpa_t guest_vmcb, hpa_t host_vmcb): enters the guest, and again while svm_exited, which
+; acts on the exit, returns the vCPU and not NULL
 global svm_run:function
 svm_run:
     push rbp
@@ -24,24 +32,27 @@ svm_run:
     push r13
     push r14
     push r15
-    push rdi
     push rdx
-    mov rax, rsi
+    push rsi
+    push rdi
 
-    mov rcx, [rdi + GPR(1)]
-    mov rdx, [rdi + GPR(2)]
-    mov rbx, [rdi + GPR(3)]
-    mov rbp, [rdi + GPR(5)]
-    mov rsi, [rdi + GPR(6)]
-    mov r8, [rdi + GPR(8)]
-    mov r9, [rdi + GPR(9)]
-    mov r10, [rdi + GPR(10)]
-    mov r11, [rdi + GPR(11)]
-    mov r12, [rdi + GPR(12)]
-    mov r13, [rdi + GPR(13)]
-    mov r14, [rdi + GPR(14)]
-    mov r15, [rdi + GPR(15)]
-    mov rdi, [rdi + GPR(7)]
+    mov rax, rdi
+.enter:                                 ; RAX: the vCPU
+    mov rcx, [rax + GPR(1)]
+    mov rdx, [rax + GPR(2)]
+    mov rbx, [rax + GPR(3)]
+    mov rbp, [rax + GPR(5)]
+    mov rsi, [rax + GPR(6)]
+    mov r8, [rax + GPR(8)]
+    mov r9, [rax + GPR(9)]
+    mov r10, [rax + GPR(10)]
+    mov r11, [rax + GPR(11)]
+    mov r12, [rax + GPR(12)]
+    mov r13, [rax + GPR(13)]
+    mov r14, [rax + GPR(14)]
+    mov r15, [rax + GPR(15)]
+    mov rdi, [rax + GPR(7)]
+    mov rax, [GUEST_VMCB]
 
     clgi
     sti
@@ -49,10 +60,10 @@ svm_run:
     vmrun
     cli
     vmsave
-    mov rax, [rsp]
+    mov rax, [HOST_VMCB]
     vmload
 
-    mov rax, [rsp + 8]
+    mov rax, [VCPU]
     mov [rax + GPR(1)], rcx
     mov [rax + GPR(2)], rdx
     mov [rax + GPR(3)], rbx
@@ -69,7 +80,13 @@ svm_run:
     mov [rax + GPR(15)], r15
     stgi
 
-    add rsp, 16
+    lea rbp, [SAVED_RBP]                ; for stack traces
+    mov rdi, rax
+    call svm_exited
+    test rax, rax
+    jnz .enter
+
+    add rsp, 24
     pop r15
     pop r14
     pop r13

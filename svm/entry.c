@@ -1,4 +1,4 @@
-/* Around svm_run: what goes into the VMCB before, and what comes out of it after. The hot path of every exit. */
+/* Around each VMRUN: what goes into the VMCB before, and what comes out of it after. The hot path of every exit. */
 #include "core/x86/cr.h"
 #include "core/x86/lapic.h"
 #include "core/x86/percpu.h"
@@ -6,11 +6,14 @@
 #include "svm/check.h"
 #include "svm/cr8.h"
 #include "svm/events.h"
+#include "svm/length.h"
 #include "svm/nmi.h"
 #include "svm/svm.h"
 #include "svm/virq.h"
 
-struct vcpu *svm_run(struct vcpu *vcpu, hpa_t guest_vmcb, hpa_t host_vmcb);
+/* entry.asm. Returns when svm_exited has returned NULL. */
+void svm_run(struct vcpu *vcpu, hpa_t guest_vmcb, hpa_t host_vmcb);
+struct vcpu *svm_exited(struct vcpu *vcpu);
 
 /* entry.asm relies on these. */
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "the registers come first");
@@ -25,6 +28,7 @@ static void entry_flush(struct svm_vcpu *s)
     struct asid_pool *pool = &s->cpu->asids;
 
     attention_clear(s, ATTENTION_FLUSH);
+    attention_set(s, ATTENTION_FLUSHED);
     if (cap(CAP_FLUSH_ASID) && asid_valid(pool, &s->asid)) {
         vmcb->tlb_control = TLB_FLUSH_ASID;
         return;
@@ -32,34 +36,7 @@ static void entry_flush(struct svm_vcpu *s)
     if (asid_take(pool, &s->asid))
         vmcb->tlb_control = TLB_FLUSH_ALL;
     vmcb->asid = s->asid.id;
-    vmcb_dirty(vmcb, CLEAN_ASID);
-}
-
-/* False: VMRUN would refuse this VMCB; the exit says so as if it had. */
-static bool entry_check(struct svm_vcpu *s)
-{
-    attention_clear(s, ATTENTION_CHECK);
-    if (!check_vmcb(s->vmcb, &svm_limits, NULL, NULL))
-        return true;
-    s->vmcb->exit_code = (uint64_t)EXIT_INVALID;
-    s->vmcb->exit_int_info = 0;
-    return false;
-}
-
-/* False: don't enter. */
-static bool entry_attend(struct vcpu *vcpu, struct svm_vcpu *s)
-{
-    uint8_t attention = __atomic_load_n(&s->attention, __ATOMIC_ACQUIRE);
-
-    if (attention & ATTENTION_FLUSH)
-        entry_flush(s);
-    if (attention & ATTENTION_CR8)
-        cr8_load(vcpu, s);
-    if ((attention & ATTENTION_NMI) && nmi_prepare(s))
-        lapic_ipi(this_cpu()->apic_id, VECTOR_WAKE);
-    if ((attention & ATTENTION_INJECTED) && svm_inject_by_virq)
-        virq_begin(s);
-    return !(attention & ATTENTION_CHECK) || entry_check(s);
+    vmcb_dirty(s, CLEAN_ASID);
 }
 
 static void entry_trace(struct vcpu *vcpu, const struct vmcb *vmcb)
@@ -69,6 +46,47 @@ static void entry_trace(struct vcpu *vcpu, const struct vmcb *vmcb)
     t->reason = (uint32_t)vmcb->exit_code;
     t->info = (uint32_t)vmcb->exit_info1;
     t->rip = vmcb->rip;
+}
+
+/* False: VMRUN would refuse this VMCB. What follows is as if it had. */
+static bool entry_check(struct vcpu *vcpu, struct svm_vcpu *s)
+{
+    attention_clear(s, ATTENTION_CHECK);
+    if (!check_vmcb(s->vmcb, &svm_limits, NULL, NULL))
+        return true;
+    s->vmcb->exit_code = (uint64_t)EXIT_INVALID;
+    s->vmcb->exit_int_info = 0;
+    entry_trace(vcpu, s->vmcb);
+    svm_exit_other(vcpu);
+    return false;
+}
+
+/* False: don't enter. */
+static __attribute__((noinline)) bool entry_attend(struct vcpu *vcpu, struct svm_vcpu *s)
+{
+    uint8_t attention = __atomic_load_n(&s->vcpu->attention, __ATOMIC_ACQUIRE);
+
+    if (attention & ATTENTION_FLUSH)
+        entry_flush(s);
+    if (attention & ATTENTION_CR8)
+        cr8_load(vcpu, s);
+    if ((attention & ATTENTION_NMI) && nmi_prepare(s))
+        lapic_ipi(this_cpu()->apic_id, VECTOR_WAKE);
+    if ((attention & ATTENTION_INJECTED) && svm_inject_by_virq)
+        virq_begin(s);
+    return !(attention & ATTENTION_CHECK) || entry_check(vcpu, s);
+}
+
+static inline void entry_write(const struct vcpu *vcpu, struct vmcb *vmcb)
+{
+    vmcb->rax = vcpu->gpr[REG_RAX];
+    vmcb->rip = vcpu->rip;
+}
+
+/* What is rare is kept out of line, so that the usual way in and out stays short. False: don't enter. */
+static __attribute__((noinline)) bool entry_hindered(struct vcpu *vcpu)
+{
+    return !vcpu->look && entry_attend(vcpu, svm_vcpu(vcpu));
 }
 
 /* The processor clears EVENTINJ (15.6), but not where it refused the VMCB: then the word is part of the evidence. */
@@ -81,57 +99,105 @@ static void exit_injected(struct vcpu *vcpu, struct svm_vcpu *s)
         s->vmcb->event_inj = 0;
 }
 
-static void exit_note_insn(struct vcpu *vcpu, const struct vmcb *vmcb)
+/* Single-stepped, or in an interrupt shadow. */
+static inline bool exit_insn_odd(const struct vmcb *vmcb)
 {
-    vcpu->insn_plain = !((vmcb->int_shadow & SHADOW_ACTIVE) | (vmcb->rflags & RFLAGS_TF));
+    return UNLIKELY(vmcb->rflags & RFLAGS_TF) || UNLIKELY(vmcb->int_shadow & SHADOW_ACTIVE);
 }
 
-static __attribute__((noinline)) void exit_attend(struct vcpu *vcpu, struct svm_vcpu *s)
+static void exit_flushed(struct svm_vcpu *s)
 {
-    if (s->vmcb->exit_int_info & EVENT_VALID)
-        svm_events_collect(vcpu, s);
-    if (s->attention & ATTENTION_INJECTED)
-        exit_injected(vcpu, s);
-    if (s->attention & ATTENTION_CR8)
-        cr8_store(vcpu, s);
-    if (s->attention & ATTENTION_NMI)
-        nmi_finish(vcpu, s);
-    exit_note_insn(vcpu, s->vmcb); /* a TF of ours is gone now */
+    attention_clear(s, ATTENTION_FLUSHED);
+    s->vmcb->tlb_control = TLB_KEEP;
 }
 
-static inline void entry_finish(struct vcpu *vcpu)
+static void exit_cleaned(struct svm_vcpu *s)
+{
+    attention_clear(s, ATTENTION_DIRTY);
+    s->vmcb->clean = CLEAN_ALL;
+}
+
+static void exit_note_insn(struct vcpu *vcpu, struct svm_vcpu *s)
+{
+    vcpu->insn_plain = !exit_insn_odd(s->vmcb);
+    if (vcpu->insn_plain)
+        attention_clear(s, ATTENTION_ODD);
+    else
+        attention_set(s, ATTENTION_ODD);
+}
+
+static __attribute__((noinline)) void exit_attend(struct vcpu *vcpu)
 {
     struct svm_vcpu *s = svm_vcpu(vcpu);
-    struct vmcb *vmcb = s->vmcb;
 
-    vcpu->gpr[REG_RAX] = vmcb->rax;
-    vcpu->rip = vmcb->rip;
-    vmcb->clean = s->clean;
-    entry_trace(vcpu, vmcb);
-    exit_note_insn(vcpu, vmcb);
-    if (UNLIKELY((vmcb->exit_int_info & EVENT_VALID) || s->attention))
-        exit_attend(vcpu, s);
+    if (s->vmcb->exit_int_info & EVENT_VALID)
+        svm_events_collect(vcpu, s);
+    if (vcpu->attention & ATTENTION_FLUSHED)
+        exit_flushed(s);
+    if (vcpu->attention & ATTENTION_DIRTY)
+        exit_cleaned(s);
+    if (vcpu->attention & ATTENTION_INJECTED)
+        exit_injected(vcpu, s);
+    if (vcpu->attention & ATTENTION_CR8)
+        cr8_store(vcpu, s);
+    if (vcpu->attention & ATTENTION_NMI)
+        nmi_finish(vcpu, s);
+    exit_note_insn(vcpu, s); /* a TF of ours is gone now */
 }
 
-/* What is rare is kept out of line, so that the usual way in and out stays short. */
-static __attribute__((noinline)) void entry_with_attention(struct vcpu *vcpu, struct svm_vcpu *s)
+static inline void exit_collect(struct vcpu *vcpu, const struct vmcb *vmcb)
 {
-    if (entry_attend(vcpu, s))
-        svm_run(vcpu, s->vmcb_hpa, s->cpu->host_vmcb_hpa);
-    s->vmcb->tlb_control = TLB_KEEP;
-    entry_finish(vcpu);
+    struct vcpu_trace *trace = vcpu_trace_next(vcpu);
+    uint64_t rip = vmcb->rip;
+
+    vcpu->gpr[REG_RAX] = vmcb->rax;
+    vcpu->rip = rip;
+    trace->reason = (uint32_t)vmcb->exit_code;
+    trace->info = (uint32_t)vmcb->exit_info1;
+    trace->rip = rip;
+    if (exit_insn_odd(vmcb) || UNLIKELY(vmcb->exit_int_info & EVENT_VALID) || UNLIKELY(vcpu->attention))
+        exit_attend(vcpu);
+}
+
+/* Without a length: of no instruction, or of one that core doesn't step over, or not of those in the table. */
+static void exit_act_other(struct vcpu *vcpu, uint64_t code)
+{
+    vcpu->insn_len = 0;
+    if (code < EXIT_COUNT && svm_exit_rows[code].handle)
+        svm_exit_rows[code].handle(vcpu);
+    else
+        svm_exit_other(vcpu);
+}
+
+static inline void exit_act(struct vcpu *vcpu)
+{
+    uint64_t code = svm_vcpu(vcpu)->vmcb->exit_code;
+
+    if (UNLIKELY(code >= EXIT_COUNT || !svm_exit_rows[code].insn))
+        exit_act_other(vcpu, code);
+    else if (UNLIKELY(!svm_length(vcpu)))
+        svm_exit_unmeasured(vcpu);
+    else
+        svm_exit_rows[code].handle(vcpu);
+}
+
+/* After each VMRUN. Returns its argument, to go back into the guest, or NULL. */
+struct vcpu *svm_exited(struct vcpu *vcpu)
+{
+    exit_collect(vcpu, svm_vcpu(vcpu)->vmcb);
+    exit_act(vcpu);
+    if (UNLIKELY(!vcpu_unhindered(vcpu)) && !entry_hindered(vcpu))
+        return NULL;
+    entry_write(vcpu, svm_vcpu(vcpu)->vmcb);
+    return vcpu;
 }
 
 void svm_entry(struct vcpu *vcpu, uint64_t deadline)
 {
     struct svm_vcpu *s = svm_vcpu(vcpu);
-    struct vmcb *vmcb = s->vmcb;
 
     (void)deadline; /* there is no preemption timer: the host's timer interrupt ends the run */
-    vmcb->rax = vcpu->gpr[REG_RAX];
-    vmcb->rip = vcpu->rip;
-    if (UNLIKELY(__atomic_load_n(&s->attention, __ATOMIC_RELAXED)))
-        entry_with_attention(vcpu, s);
-    else
-        entry_finish(svm_run(vcpu, s->vmcb_hpa, s->cpu->host_vmcb_hpa));
+    entry_write(vcpu, s->vmcb);
+    if (!vcpu->attention || entry_attend(vcpu, s))
+        svm_run(vcpu, s->vmcb_hpa, s->cpu->host_vmcb_hpa);
 }

@@ -75,7 +75,7 @@ static void events_irq_window(struct vcpu *vcpu, bool open)
         vmcb->int_control &= ~(INT_V_IRQ | INT_V_PRIO_MAX | INT_V_IGN_TPR);
         vmcb->intercept3 &= ~INTERCEPT3_VINTR;
     }
-    vmcb_dirty(vmcb, CLEAN_I | CLEAN_TPR);
+    vmcb_dirty(s, CLEAN_I | CLEAN_TPR);
     cr8_intercept(s);
 }
 

@@ -51,6 +51,11 @@ static void on_iret(struct vcpu *vcpu)
     exit_host_interrupt(vcpu);
 }
 
+static void on_hypercall(struct vcpu *vcpu)
+{
+    exit_hypercall(vcpu, svm_vcpu(vcpu)->vmcb->cpl);
+}
+
 static void on_msr(struct vcpu *vcpu)
 {
     const struct svm_vcpu *s = svm_vcpu(vcpu);
@@ -153,7 +158,7 @@ static void on_cr8_read(struct vcpu *vcpu)
     exit_cr_read(vcpu, 8, reg);
 }
 
-static __attribute__((noinline)) void on_nested_fault(struct vcpu *vcpu)
+static void on_nested_fault(struct vcpu *vcpu)
 {
     const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
     uint64_t info = vmcb->exit_info1;
@@ -171,11 +176,7 @@ static __attribute__((noinline)) void on_nested_fault(struct vcpu *vcpu)
     exit_memory(vcpu, &access);
 }
 
-/* What each exit means. `insn`: an instruction that core may step over, so that its length is needed. */
-static const struct exit_row {
-    void (*handle)(struct vcpu *vcpu);
-    bool insn;
-} rows[EXIT_COUNT] = {
+const struct exit_row svm_exit_rows[EXIT_COUNT] = {
     [EXIT_CR8_READ] = {on_cr8_read, true},
     [EXIT_CR4_WRITE] = {on_cr_write, true},
     [EXIT_CR8_WRITE] = {on_cr_write, true},
@@ -200,7 +201,7 @@ static const struct exit_row {
     [EXIT_TASK_SWITCH] = {on_task_switch, false},
     [EXIT_SHUTDOWN] = {exit_triple_fault, false},
     [EXIT_VMRUN] = {exit_undefined, false},
-    [EXIT_VMMCALL] = {exit_hypercall, true},
+    [EXIT_VMMCALL] = {on_hypercall, true},
     [EXIT_VMLOAD] = {exit_undefined, false},
     [EXIT_VMSAVE] = {exit_undefined, false},
     [EXIT_STGI] = {exit_undefined, false},
@@ -236,38 +237,21 @@ static bool exit_is_cr4_write(struct vcpu *vcpu)
     return true;
 }
 
-static __attribute__((noinline)) void exit_other(struct vcpu *vcpu)
+void svm_exit_other(struct vcpu *vcpu)
 {
     const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
 
-    if ((uint32_t)vmcb->exit_code != (uint32_t)EXIT_INVALID)
+    if (LIKELY(vmcb->exit_code == EXIT_NPF))
+        on_nested_fault(vcpu);
+    else if ((uint32_t)vmcb->exit_code != (uint32_t)EXIT_INVALID)
         exit_failed(vcpu, "an exit that isn't expected");
     else if (!exit_is_cr4_write(vcpu))
         exit_failed(vcpu, check_first(vmcb, &svm_limits));
 }
 
-static __attribute__((noinline)) void exit_of_unknown_length(struct vcpu *vcpu)
+void svm_exit_unmeasured(struct vcpu *vcpu)
 {
-    vcpu->insn_len = svm_length_learn(vcpu);
-    rows[svm_vcpu(vcpu)->vmcb->exit_code].handle(vcpu);
-}
-
-void svm_exit(struct vcpu *vcpu)
-{
-    const struct svm_vcpu *s = svm_vcpu(vcpu);
-    uint64_t code = s->vmcb->exit_code;
-
-    if (UNLIKELY(code >= EXIT_COUNT || !rows[code].handle)) {
-        vcpu->insn_len = 0;
-        if (LIKELY(code == EXIT_NPF))
-            on_nested_fault(vcpu);
-        else
-            exit_other(vcpu);
-        return;
-    }
-    vcpu->insn_len = rows[code].insn ? svm_length(s) : 0;
-    if (UNLIKELY(rows[code].insn && !vcpu->insn_len))
-        exit_of_unknown_length(vcpu);
-    else
-        rows[code].handle(vcpu);
+    svm_length_learn(vcpu);
+    vcpu->insn_plain &= vcpu->insn_len != 0;
+    svm_exit_rows[svm_vcpu(vcpu)->vmcb->exit_code].handle(vcpu);
 }

@@ -15,17 +15,17 @@ static uint8_t length_decode(struct vcpu *vcpu)
     return insn_decode(bytes, got, code.mode, &insn) < 0 ? 0 : insn.length;
 }
 
-uint8_t svm_length_learn(struct vcpu *vcpu)
+void svm_length_learn(struct vcpu *vcpu)
 {
     struct svm_vcpu *s = svm_vcpu(vcpu);
     uint64_t address = s->vmcb->cs.base + s->vmcb->rip;
-    struct svm_length *slot = &s->lengths[address % LENGTH_SLOTS];
 
-    *slot = (struct svm_length){
-        .address = address,
-        .cr3 = s->vmcb->cr3,
-        .code = (uint32_t)s->vmcb->exit_code,
-        .len = length_decode(vcpu),
-    };
-    return slot->len;
+    vcpu->insn_len = length_decode(vcpu);
+    if (vcpu->insn_len)
+        s->lengths[address % LENGTH_SLOTS] = (struct svm_length){
+            .address = address,
+            .cr3 = s->vmcb->cr3,
+            .code = (uint32_t)s->vmcb->exit_code,
+            .len = vcpu->insn_len,
+        };
 }

@@ -10,20 +10,24 @@
 #include "core/x86/caps.h"
 #include "svm/vcpu.h"
 
-/* 0: not known. */
-static inline uint8_t svm_length(const struct svm_vcpu *s)
+/* Sets insn_len, if that is known. */
+static inline bool svm_length(struct vcpu *vcpu)
 {
+    const struct svm_vcpu *s = svm_vcpu(vcpu);
     const struct vmcb *vmcb = s->vmcb;
-    uint64_t address = vmcb->cs.base + vmcb->rip;
+    uint64_t rip = vmcb->rip, address = vmcb->cs.base + rip;
     const struct svm_length *slot = &s->lengths[address % LENGTH_SLOTS];
 
-    if (cap(CAP_NRIPS) && vmcb->nrip - vmcb->rip <= INSN_MAX_LEN)
-        return (uint8_t)(vmcb->nrip - vmcb->rip);
-    if (UNLIKELY(slot->address != address || slot->cr3 != vmcb->cr3 ||
-                 slot->code != (uint32_t)vmcb->exit_code))
-        return 0;
-    return slot->len;
+    if (cap(CAP_NRIPS) && LIKELY(vmcb->nrip - rip - 1 < INSN_MAX_LEN)) {
+        vcpu->insn_len = (uint8_t)(vmcb->nrip - rip);
+        return true;
+    }
+    if (UNLIKELY(slot->address != address) || UNLIKELY(slot->cr3 != vmcb->cr3) ||
+        UNLIKELY(slot->code != (uint32_t)vmcb->exit_code))
+        return false;
+    vcpu->insn_len = slot->len;
+    return true;
 }
 
-/* Fetches and decodes the instruction, and remembers its length. 0 if that can't be done. */
-uint8_t svm_length_learn(struct vcpu *vcpu);
+/* Fetches and decodes the instruction, and remembers its length. Sets insn_len; 0 if that can't be done. */
+void svm_length_learn(struct vcpu *vcpu);

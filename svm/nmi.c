@@ -10,7 +10,7 @@ static void nmi_intercept_iret(struct svm_vcpu *s, bool on)
     struct vmcb *vmcb = s->vmcb;
 
     vmcb->intercept3 = on ? vmcb->intercept3 | INTERCEPT3_IRET : vmcb->intercept3 & ~INTERCEPT3_IRET;
-    vmcb_dirty(vmcb, CLEAN_I);
+    vmcb_dirty(s, CLEAN_I);
 }
 
 static void nmi_attention(struct svm_vcpu *s)
@@ -80,7 +80,7 @@ static bool nmi_hide_step(struct svm_vcpu *s)
     uint64_t others = vmcb->dr6 & DR6_OTHER & ~s->nmi.step_dr6;
 
     vmcb->dr6 = others ? (vmcb->dr6 & ~DR6_BS) | (s->nmi.step_dr6 & DR6_BS) : s->nmi.step_dr6;
-    vmcb_dirty(vmcb, CLEAN_DRX);
+    vmcb_dirty(s, CLEAN_DRX);
     return !others;
 }
 

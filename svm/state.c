@@ -23,7 +23,7 @@ static uint16_t attr_unpack(uint16_t attr)
 /* Rare changes of what VMRUN checks. Emulators save host state over a VMCB that they refuse, so entry.c looks before. */
 static void state_changed(struct svm_vcpu *s, uint32_t parts)
 {
-    vmcb_dirty(s->vmcb, parts);
+    vmcb_dirty(s, parts);
     attention_set(s, ATTENTION_CHECK);
 }
 
@@ -50,6 +50,19 @@ void svm_state_get_seg(struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment
     /* The privilege level is the CPL field: SYSRET leaves a DPL of 0 in SS (15.5.1). */
     if (seg == SEG_SS)
         out->attr = (uint16_t)((out->attr & ~(3u << 5)) | (uint32_t)vmcb->cpl << 5);
+}
+
+uint32_t svm_state_get_cpl(struct vcpu *vcpu)
+{
+    return svm_vcpu(vcpu)->vmcb->cpl;
+}
+
+bool svm_state_get_long_root(struct vcpu *vcpu, uint64_t *cr3)
+{
+    const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+
+    *cr3 = vmcb->cr3;
+    return (vmcb->cs.attr & VMCB_ATTR_L) && (vmcb->efer & EFER_LMA);
 }
 
 void svm_state_get_code(struct vcpu *vcpu, struct vcpu_code *out)
@@ -149,7 +162,7 @@ void svm_state_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
         break;
     case REG_CR2:
         vmcb->cr2 = value;
-        vmcb_dirty(vmcb, CLEAN_CR2);
+        vmcb_dirty(s, CLEAN_CR2);
         break;
     case REG_CR3:
         vmcb->cr3 = value & svm_limits.cr3;

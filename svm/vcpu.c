@@ -30,12 +30,12 @@ int svm_vcpu_create(struct vcpu *vcpu)
         return ERR_NOMEM;
     }
     s->vmcb = vmcb;
+    s->vcpu = vcpu;
     s->vmcb_hpa = pool_hpa(vmcb);
-    s->clean = cap(CAP_VMCB_CLEAN) ? CLEAN_ALL : 0;
     controls_init(vmcb, &svm_maps, nested->memory.hpa(nested->root),
                   vcpu->vm->cpuid.cr4_mask == svm_limits.cr4);
     svm_state_reset(vmcb);
-    attention_set(s, ATTENTION_CHECK);
+    vcpu->attention = ATTENTION_CHECK;
     vcpu->arch = s;
     vcpu->gpr[REG_RDX] = cpu_signature();
     vcpu->rip = vmcb->rip;
@@ -75,7 +75,7 @@ static void load_place(struct svm_vcpu *s)
 {
     struct svm_cpu *cpu = this_cpu()->vendor;
 
-    s->vmcb->clean = 0;
+    vmcb_dirty(s, CLEAN_ALL);
     if (s->cpu != cpu)
         s->asid.generation = 0;
     if (!asid_valid(&cpu->asids, &s->asid))
@@ -139,7 +139,7 @@ int svm_vcpu_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
     if (field) {
         *field = value;
-        vmcb_dirty(vmcb, CLEAN_NP); /* has PAT; VMLOAD reads the others each time */
+        vmcb_dirty(svm_vcpu(vcpu), CLEAN_NP); /* has PAT; VMLOAD reads the others each time */
     } else if (msr == MSR_TSC_AUX) {
         vcpu->msr.tsc_aux = value;
         if (msr_in_register(vcpu))
@@ -155,7 +155,7 @@ void svm_vcpu_tsc_offset(struct vcpu *vcpu, uint64_t offset)
     struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
 
     vmcb->tsc_offset = offset;
-    vmcb_dirty(vmcb, CLEAN_I);
+    vmcb_dirty(svm_vcpu(vcpu), CLEAN_I);
 }
 
 void svm_vcpu_flush(struct vcpu *vcpu)

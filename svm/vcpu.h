@@ -36,9 +36,8 @@ struct svm_length {
 
 struct svm_vcpu {
     struct vmcb *vmcb;
+    struct vcpu *vcpu;
     hpa_t vmcb_hpa;
-    uint32_t clean;      /* what `clean` is set to after each VMRUN: CLEAN_ALL, or 0 without CAP_VMCB_CLEAN */
-    uint8_t attention;   /* BITs below, changed with attention_set and attention_clear */
     bool loaded;         /* current on a core */
     bool irq_window;     /* V_IRQ is armed */
     bool virq;           /* V_IRQ is the interrupt that this entry injects: virq.h */
@@ -51,23 +50,26 @@ struct svm_vcpu {
     struct svm_length lengths[LENGTH_SLOTS];
 };
 
-/* What an entry or exit has to look at beyond the usual: nothing, mostly. */
+/* In vcpu->attention, changed by the functions below: what an entry or exit has to look at beyond the usual; mostly nothing. */
 enum svm_attention {
     ATTENTION_FLUSH = BIT(0),    /* set from any core: flush this guest's TLB entries before the next entry */
     ATTENTION_CHECK = BIT(1),    /* core changed state that VMRUN checks: look first whether it will do */
     ATTENTION_INJECTED = BIT(2), /* this entry injects `injected` */
     ATTENTION_CR8 = BIT(3),      /* V_TPR is kept in step with the LAPIC's TPR: cr8.h */
     ATTENTION_NMI = BIT(4),      /* an NMI waits, or an IRET is about to unblock NMIs: nmi.h */
+    ATTENTION_FLUSHED = BIT(5),  /* this entry flushes */
+    ATTENTION_DIRTY = BIT(6),    /* at this entry, the processor has to read again what it mostly may keep */
+    ATTENTION_ODD = BIT(7),      /* insn_plain is false */
 };
 
 static inline void attention_set(struct svm_vcpu *s, enum svm_attention what)
 {
-    __atomic_fetch_or(&s->attention, what, __ATOMIC_RELEASE);
+    __atomic_fetch_or(&s->vcpu->attention, what, __ATOMIC_RELEASE);
 }
 
 static inline void attention_clear(struct svm_vcpu *s, enum svm_attention what)
 {
-    __atomic_fetch_and(&s->attention, ~what, __ATOMIC_ACQ_REL);
+    __atomic_fetch_and(&s->vcpu->attention, ~what, __ATOMIC_ACQ_REL);
 }
 
 static inline struct svm_vcpu *svm_vcpu(const struct vcpu *vcpu)
@@ -75,10 +77,12 @@ static inline struct svm_vcpu *svm_vcpu(const struct vcpu *vcpu)
     return vcpu->arch;
 }
 
-/* Says that the processor has to read these parts of the VMCB again. */
-static inline void vmcb_dirty(struct vmcb *vmcb, uint32_t parts)
+/* Says that the processor has to read these parts of the VMCB again, at the next entry. */
+static inline void vmcb_dirty(struct svm_vcpu *s, uint32_t parts)
 {
-    vmcb->clean &= ~parts;
+    s->vmcb->clean &= ~parts;
+    if (cap(CAP_VMCB_CLEAN))
+        attention_set(s, ATTENTION_DIRTY);
 }
 
 /* vcpu.c */
@@ -96,6 +100,8 @@ void svm_state_reset(struct vmcb *vmcb);
 uint64_t svm_state_get(struct vcpu *vcpu, enum vcpu_reg reg);
 void svm_state_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
 void svm_state_get_seg(struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
+uint32_t svm_state_get_cpl(struct vcpu *vcpu);
+bool svm_state_get_long_root(struct vcpu *vcpu, uint64_t *cr3);
 void svm_state_get_code(struct vcpu *vcpu, struct vcpu_code *out);
 void svm_state_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in);
 /* The field of an MSR that VMLOAD, VMSAVE or VMRUN switch; NULL for others. */
@@ -104,8 +110,16 @@ uint64_t *svm_state_msr(struct vmcb *vmcb, uint32_t msr);
 /* entry.c */
 void svm_entry(struct vcpu *vcpu, uint64_t deadline);
 
-/* exit.c */
-void svm_exit(struct vcpu *vcpu);
+/* exit.c: what each exit code means. `insn`: an instruction that core may step over, so that its length is needed. */
+struct exit_row {
+    void (*handle)(struct vcpu *vcpu); /* NULL: svm_exit_other is for this code */
+    bool insn;
+};
+extern const struct exit_row svm_exit_rows[EXIT_COUNT];
+/* Codes that aren't in the table. */
+void svm_exit_other(struct vcpu *vcpu);
+/* An instruction whose length isn't known yet. */
+void svm_exit_unmeasured(struct vcpu *vcpu);
 
 /* dump.c, names.c */
 void svm_dump(struct vcpu *vcpu);

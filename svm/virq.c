@@ -7,11 +7,11 @@ void virq_begin(struct svm_vcpu *s)
 {
     struct vmcb *vmcb = s->vmcb;
 
-    if (EVENT_TYPE(s->injected) != EVENT_INTERRUPT || s->irq_window || (s->attention & ATTENTION_NMI))
+    if (EVENT_TYPE(s->injected) != EVENT_INTERRUPT || s->irq_window || (s->vcpu->attention & ATTENTION_NMI))
         return;
     vmcb->event_inj = 0;
     vmcb->int_control |= IRQ_BITS | INT_V_VECTOR(s->injected & 0xff);
-    vmcb_dirty(vmcb, CLEAN_TPR);
+    vmcb_dirty(s, CLEAN_TPR);
     s->virq = true;
 }
 
@@ -25,6 +25,6 @@ void virq_end(struct vcpu *vcpu, struct svm_vcpu *s)
     if (vmcb->int_control & INT_V_IRQ)
         event_reinject(vcpu, &event);
     vmcb->int_control &= ~(IRQ_BITS | INT_V_VECTOR(0xff));
-    vmcb_dirty(vmcb, CLEAN_TPR);
+    vmcb_dirty(s, CLEAN_TPR);
     s->virq = false;
 }

@@ -1,4 +1,4 @@
-; Entering the guest as a C call that returns (SDM volume 3, 27 and 28): uint32_t vmx_run(frame, launched).
+; Entering the guest as a C call that returns when there is more to do than to act on exits (SDM volume 3, 27 and 28).
 ;
 ; HOST_RSP points into struct vmx_frame and not at a stack: it never has to be written again, however deep the caller's
 ; stack is. Between the exit and the switch back to that stack one push goes to frame.scratch; NMIs and machine checks,
@@ -28,34 +28,44 @@ FRAME_GPR   equ 8
 FRAME_RSP   equ 16
 GPR_TO_RSP  equ FRAME_RSP - FRAME_GPR
 
+; The stack of vmx_run: the vCPU, then the caller's registers, of which RBP is the last.
+SAVED_RBP   equ 6 * 8
+
 section .text
 
-global vmx_run
+extern vmx_exited
+
+; uint32_t vmx_run(struct vmx_frame *frame, bool launched): enters the guest, and again while vmx_exited, which acts on the
+; exit, returns the vCPU and not NULL
+global vmx_run:function
 vmx_run:
-    push rbx
     push rbp
+    mov rbp, rsp
+    push rbx
     push r12
     push r13
     push r14
     push r15
+    mov rax, [rdi + FRAME_GPR]
+    push rax                            ; the vCPU: gpr is its start
     mov [rdi + FRAME_RSP], rsp
-    mov rdi, [rdi + FRAME_GPR]
-    test sil, sil                       ; ZF stays: only moves follow
-    mov rax, [rdi + RAX_AT]
-    mov rcx, [rdi + RCX_AT]
-    mov rdx, [rdi + RDX_AT]
-    mov rbx, [rdi + RBX_AT]
-    mov rbp, [rdi + RBP_AT]
-    mov rsi, [rdi + RSI_AT]
-    mov r8, [rdi + R8_AT]
-    mov r9, [rdi + R9_AT]
-    mov r10, [rdi + R10_AT]
-    mov r11, [rdi + R11_AT]
-    mov r12, [rdi + R12_AT]
-    mov r13, [rdi + R13_AT]
-    mov r14, [rdi + R14_AT]
-    mov r15, [rdi + R15_AT]
-    mov rdi, [rdi + RDI_AT]
+    test sil, sil
+.enter:                                 ; RAX: the vCPU; ZF: not launched, stays since only moves follow
+    mov rcx, [rax + RCX_AT]
+    mov rdx, [rax + RDX_AT]
+    mov rbx, [rax + RBX_AT]
+    mov rbp, [rax + RBP_AT]
+    mov rsi, [rax + RSI_AT]
+    mov r8, [rax + R8_AT]
+    mov r9, [rax + R9_AT]
+    mov r10, [rax + R10_AT]
+    mov r11, [rax + R11_AT]
+    mov r12, [rax + R12_AT]
+    mov r13, [rax + R13_AT]
+    mov r14, [rax + R14_AT]
+    mov r15, [rax + R15_AT]
+    mov rdi, [rax + RDI_AT]
+    mov rax, [rax + RAX_AT]
     jz .launch
     vmresume
     jmp .failed
@@ -65,9 +75,17 @@ vmx_run:
     setz al
     movzx eax, al
     inc eax
-    jmp vmx_run_return
+.leave:
+    add rsp, 8
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbx
+    pop rbp
+    ret
 
-global vmx_run_exit
+global vmx_run_exit:function
 vmx_run_exit:
     push rdi                            ; to frame.scratch
     mov rdi, [rsp + 8]                  ; frame.gpr
@@ -85,15 +103,11 @@ vmx_run_exit:
     mov [rdi + R13_AT], r13
     mov [rdi + R14_AT], r14
     mov [rdi + R15_AT], r15
-    pop rax
-    mov [rdi + RDI_AT], rax
+    pop qword [rdi + RDI_AT]
     mov rsp, [rsp + GPR_TO_RSP]
+    lea rbp, [rsp + SAVED_RBP]          ; for stack traces
+    call vmx_exited
+    test rax, rax
+    jnz vmx_run.enter
     xor eax, eax
-vmx_run_return:
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
-    ret
+    jmp vmx_run.leave

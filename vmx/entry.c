@@ -1,4 +1,4 @@
-/* Into the guest and back. Every exit passes here: VMREADs and VMWRITEs are counted. */
+/* Around each VM entry and exit. Every exit passes here: VMREADs and VMWRITEs are counted. */
 #include "core/exit.h"
 #include "core/vapic.h"
 #include "core/x86/asm.h"
@@ -14,25 +14,32 @@ _Static_assert(REG_RAX == 0 && REG_RCX == 1 && REG_RDX == 2 && REG_RBX == 3 && R
                    REG_RSI == 6 && REG_RDI == 7 && REG_R8 == 8 && REG_R15 == 15,
                "entry.asm: _AT");
 
-#define TIMER_MAX 0xffffffffull
+#define FAR MASK(31)
 
 /*
- * Rounds up: a tick of the timer late is better than an exit at which nothing is due yet (SDM 26.5.1). Without a deadline,
- * or with a far one, the guest leaves once in 2^32 ticks for nothing.
+ * For a series of entries. The low half of the TSC is enough to tell how far away a deadline is: with one that is farther, the
+ * guest leaves once for nothing. Without one, entries need not look at the time.
  */
-static void preemption_arm(struct vmx_vcpu *v, uint64_t deadline)
+static void preemption_begin(struct vmx_vcpu *v, uint64_t deadline)
 {
-    uint64_t now, ticks = TIMER_MAX;
-
-    if (deadline != UINT64_MAX) {
-        now = rdtsc();
-        ticks = LIKELY(deadline > now) ? ((deadline - now) >> vmx.timer_shift) + 1 : 0;
-        ticks = MIN(ticks, TIMER_MAX);
-    }
-    if (ticks == v->timer_ticks)
+    if (!cap(CAP_PREEMPTION_TIMER))
         return;
-    v->timer_ticks = (uint32_t)ticks;
-    vmwrite(VMCS_PREEMPTION_TIMER, ticks);
+    v->timed = deadline != UINT64_MAX;
+    if (v->timed) {
+        uint64_t now = rdtsc();
+
+        v->deadline = (uint32_t)MIN(MAX(deadline, now), now + FAR);
+    } else {
+        vmwrite(VMCS_PREEMPTION_TIMER, UINT32_MAX);
+    }
+}
+
+/* Rounds up: a tick of the timer late is better than an exit at which nothing is due yet (SDM 26.5.1). */
+static inline void preemption_arm(const struct vmx_vcpu *v)
+{
+    int32_t left = (int32_t)(v->deadline - (uint32_t)rdtsc());
+
+    vmwrite_surely(VMCS_PREEMPTION_TIMER, LIKELY(left > 0) ? ((uint32_t)left >> v->timer_shift) + 1 : 0);
 }
 
 static void refuse(struct vmx_vcpu *v, const char *why)
@@ -42,19 +49,23 @@ static void refuse(struct vmx_vcpu *v, const char *why)
 }
 
 /* The rare work before an entry; false if there must be none. */
-static NOINLINE bool entry_prepare(struct vmx_vcpu *v)
+static NOINLINE bool entry_attend(struct vmx_vcpu *v)
 {
-    uint32_t pending = __atomic_fetch_and(&v->pending, (uint32_t)(PENDING_REAL | PENDING_STEP),
-                                          __ATOMIC_ACQUIRE);
+    uint32_t pending = __atomic_fetch_and(&v->vcpu->attention, PENDING_STAYS, __ATOMIC_ACQUIRE);
 
     if (pending & PENDING_REAL) {
         refuse(v, "the guest is in real mode, and this CPU has no unrestricted guest (or `disable=ug`)");
+        exit_failed(v->vcpu, v->failure);
         return false;
     }
     if (pending & PENDING_PDPTE)
         mode_load_pdptes(v);
     if (pending & PENDING_STEP)
         vmx_nmi_before_step(v->vcpu);
+    if (pending & PENDING_VAPIC && vapic_waits(v->vcpu->vapic))
+        apicv_sync(v);
+    if (pending & PENDING_TPR)
+        tpr_enter(v->vcpu);
     tlb_settle(v, pending);
     return true;
 }
@@ -65,6 +76,7 @@ static NOINLINE void entry_refused(struct vmx_vcpu *v, uint32_t how)
     v->entry_failed = true;
     refuse(v,
            how == 1 ? "VM entry without a current VMCS" : insn_error_name((uint32_t)vmread(VMCS_INSN_ERROR)));
+    exit_failed(v->vcpu, v->failure);
 }
 
 /* The entry went wrong on its way (SDM 27.8). Nothing was launched. */
@@ -77,70 +89,106 @@ static void exit_of_failed_entry(struct vmx_vcpu *v, uint32_t reason)
         raise_machine_check();
 }
 
-/* An exit that isn't an instruction's. */
-static NOINLINE void exit_collect(struct vcpu *vcpu, uint32_t reason)
+/* An exit that isn't an instruction's. Returns what to do about it. */
+static NOINLINE const struct exit_row *exit_collect(struct vcpu *vcpu, uint32_t reason)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
     vcpu->insn_len = 0;
+    v->qualification = vmread_surely(VMCS_QUALIFICATION);
+    vcpu_trace_last(vcpu)->info = (uint32_t)v->qualification;
     if (UNLIKELY(reason & REASON_ENTRY_FAILED))
         exit_of_failed_entry(v, reason);
-    else if (UNLIKELY(reason >= REASON_COUNT || !exit_rows[reason].handle))
+    else if (UNLIKELY(reason >= REASON_COUNT || !vmx_exit_rows[reason].handle))
         refuse(v, "the CPU reports an exit that was not asked for");
     else if (reason != REASON_TASK_SWITCH)
         vmx_events_collect(vcpu);
+    return &vmx_exit_rows[v->reason];
 }
 
 /* Both are asked for by nearly every exit, by vcpu_advance if by nobody else. */
-static void exit_read_flags(struct vcpu *vcpu, struct vmx_vcpu *v)
+static inline void exit_read_flags(struct vcpu *vcpu, struct vmx_vcpu *v)
 {
-    v->rflags = vmread(VMCS_GUEST_RFLAGS);
-    v->shadow = (uint32_t)vmread(VMCS_INTERRUPTIBILITY);
+    v->rflags = vmread_surely(VMCS_GUEST_RFLAGS);
+    v->shadow = (uint32_t)vmread_surely(VMCS_INTERRUPTIBILITY);
     v->valid = VALID_RFLAGS | VALID_SHADOW;
     vcpu->insn_plain = !((v->rflags & RFLAGS_TF) | (v->shadow & SHADOW_INSN));
 }
 
-static void exit_record(struct vcpu *vcpu, struct vmx_vcpu *v)
+/* An exit of an instruction. The qualification of most says nothing. */
+static inline void exit_read_insn(struct vcpu *vcpu, struct vmx_vcpu *v, const struct exit_row *row)
+{
+    vcpu->insn_len = (uint8_t)vmread_surely(VMCS_EXIT_INSN_LEN);
+    if (row->qualified) {
+        v->qualification = vmread_surely(VMCS_QUALIFICATION);
+        vcpu_trace_last(vcpu)->info = (uint32_t)v->qualification;
+    }
+}
+
+static inline const struct exit_row *exit_read(struct vcpu *vcpu, struct vmx_vcpu *v)
 {
     struct vcpu_trace *trace = vcpu_trace_next(vcpu);
     uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
-    uint64_t qualification = vmread(VMCS_QUALIFICATION), rip = vmread(VMCS_GUEST_RIP);
+    const struct exit_row *row = &vmx_exit_rows[reason];
+    uint64_t rip;
 
     v->reason = reason;
-    v->qualification = qualification;
-    vcpu->rip = rip;
-    *trace = (struct vcpu_trace){reason, (uint32_t)qualification, rip};
+    vcpu->rip = rip = vmread_surely(VMCS_GUEST_RIP);
+    trace->reason = reason;
+    trace->info = 0;
+    trace->rip = rip;
     exit_read_flags(vcpu, v);
-    if (LIKELY(reason < REASON_COUNT && exit_rows[reason].insn))
-        vcpu->insn_len = (uint8_t)vmread(VMCS_EXIT_INSN_LEN);
-    else
-        exit_collect(vcpu, reason);
+    if (UNLIKELY(reason >= REASON_COUNT || !row->insn))
+        return exit_collect(vcpu, reason);
+    exit_read_insn(vcpu, v, row);
+    return row;
+}
+
+static inline void entry_write(struct vcpu *vcpu, const struct vmx_vcpu *v)
+{
+    if (LIKELY(vcpu->rip_dirty)) {
+        vcpu->rip_dirty = false;
+        vmwrite_surely(VMCS_GUEST_RIP, vcpu->rip);
+    }
+    if (v->timed)
+        preemption_arm(v);
+}
+
+static NOINLINE bool entry_hindered(struct vcpu *vcpu)
+{
+    return !vcpu->look && entry_attend(vmx_vcpu(vcpu));
+}
+
+/* After each exit. Returns its argument, to go back into the guest, or NULL. */
+struct vcpu *vmx_exited(struct vcpu *vcpu)
+{
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+    const struct exit_row *row;
+
+    row = exit_read(vcpu, v);
+    if (UNLIKELY(vcpu->attention & PENDING_TPR))
+        tpr_leave(vcpu);
+    row->handle(vcpu);
+    if (UNLIKELY(!vcpu_unhindered(vcpu)) && !entry_hindered(vcpu))
+        return NULL;
+    entry_write(vcpu, v);
+    return vcpu;
 }
 
 void vmx_enter(struct vcpu *vcpu, uint64_t deadline)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
+    bool launched = v->launched;
     uint32_t failed;
 
-    if (UNLIKELY(__atomic_load_n(&v->pending, __ATOMIC_RELAXED)) && !entry_prepare(v))
+    preemption_begin(v, deadline);
+    if (vcpu->attention && !entry_attend(v))
         return;
-    if (LIKELY(vcpu->rip_dirty)) {
-        vcpu->rip_dirty = false;
-        vmwrite(VMCS_GUEST_RIP, vcpu->rip);
-    }
-    if (cap(CAP_PREEMPTION_TIMER))
-        preemption_arm(v, deadline);
-    if (vcpu->vapic && UNLIKELY(vapic_waits(vcpu->vapic)))
-        apicv_sync(v);
-    if (UNLIKELY(v->cr8_used))
-        tpr_enter(vcpu);
-    failed = vmx_run(&v->frame, v->launched);
+    entry_write(vcpu, v);
+    v->launched = true; /* unless an exit finds that the entry failed */
+    failed = vmx_run(&v->frame, launched);
     if (UNLIKELY(failed)) {
+        v->launched = launched;
         entry_refused(v, failed);
-        return;
     }
-    v->launched = true;
-    exit_record(vcpu, v);
-    if (UNLIKELY(v->cr8_used))
-        tpr_leave(vcpu);
 }

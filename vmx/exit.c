@@ -165,6 +165,11 @@ static void exit_ept_misconfig(struct vcpu *vcpu)
     exit_failed(vcpu, "EPT misconfiguration");
 }
 
+static void exit_vmcall(struct vcpu *vcpu)
+{
+    exit_hypercall(vcpu, SEG_ATTR_DPL((uint32_t)vmread_surely(VMCS_GUEST_ACCESS(SEG_SS))));
+}
+
 static void exit_tsc(struct vcpu *vcpu)
 {
     exit_rdtsc(vcpu, false);
@@ -182,14 +187,18 @@ static void exit_refused(struct vcpu *vcpu)
 
 #define INSN(fn)                                                                                             \
     {                                                                                                        \
-        fn, true                                                                                             \
+        fn, true, false                                                                                      \
+    }
+#define INSN_QUALIFIED(fn)                                                                                   \
+    {                                                                                                        \
+        fn, true, true                                                                                       \
     }
 #define OTHER(fn)                                                                                            \
     {                                                                                                        \
-        fn, false                                                                                            \
+        fn, false, false                                                                                     \
     }
 
-const struct exit_row exit_rows[REASON_COUNT + 1] = {
+const struct exit_row vmx_exit_rows[REASON_COUNT + 1] = {
     [REASON_EXCEPTION] = OTHER(exit_exception),
     [REASON_EXT_INTR] = OTHER(exit_ext_intr),
     [REASON_TRIPLE_FAULT] = OTHER(exit_triple_fault),
@@ -205,7 +214,7 @@ const struct exit_row exit_rows[REASON_COUNT + 1] = {
     [REASON_RDPMC] = INSN(exit_rdpmc),
     [REASON_RDTSC] = INSN(exit_tsc),
     [REASON_RSM] = INSN(exit_undefined),
-    [REASON_VMCALL] = INSN(exit_hypercall),
+    [REASON_VMCALL] = INSN(exit_vmcall),
     [REASON_VMCLEAR] = INSN(exit_undefined),
     [REASON_VMLAUNCH] = INSN(exit_undefined),
     [REASON_VMPTRLD] = INSN(exit_undefined),
@@ -215,8 +224,8 @@ const struct exit_row exit_rows[REASON_COUNT + 1] = {
     [REASON_VMWRITE] = INSN(exit_undefined),
     [REASON_VMXOFF] = INSN(exit_undefined),
     [REASON_VMXON] = INSN(exit_undefined),
-    [REASON_CR_ACCESS] = INSN(exit_cr),
-    [REASON_IO] = INSN(exit_io),
+    [REASON_CR_ACCESS] = INSN_QUALIFIED(exit_cr),
+    [REASON_IO] = INSN_QUALIFIED(exit_io),
     [REASON_RDMSR] = INSN(exit_rdmsr),
     [REASON_WRMSR] = INSN(exit_wrmsr),
     [REASON_MWAIT] = INSN(exit_undefined),
@@ -239,8 +248,3 @@ const struct exit_row exit_rows[REASON_COUNT + 1] = {
     [REASON_ENCLS] = INSN(exit_undefined),
     [REASON_REFUSED] = OTHER(exit_refused),
 };
-
-void vmx_handle(struct vcpu *vcpu)
-{
-    exit_rows[vmx_vcpu(vcpu)->reason].handle(vcpu);
-}

@@ -16,6 +16,23 @@ failed:
     vmcs_access_failed(field);
 }
 
+/*
+ * For the way that every exit takes: fields that this CPU has can't fail to be read and written once another one of the same
+ * VMCS was, by vmread.
+ */
+static inline uint64_t vmread_surely(uint64_t field)
+{
+    uint64_t value;
+
+    __asm__ volatile("vmread %1, %0" : "=r"(value) : "r"(field) : "cc");
+    return value;
+}
+
+static inline void vmwrite_surely(uint64_t field, uint64_t value)
+{
+    __asm__ volatile("vmwrite %1, %0" : : "r"(field), "r"(value) : "cc", "memory");
+}
+
 static inline void vmwrite(uint64_t field, uint64_t value)
 {
     __asm__ goto("vmwrite %1, %0\n\tjbe %l2" : : "r"(field), "r"(value) : "cc", "memory" : failed);

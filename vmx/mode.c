@@ -116,7 +116,7 @@ void mode_set(struct vmx_vcpu *v, uint64_t cr0, uint64_t cr4, uint64_t efer)
     if (!cap(CAP_UG) && !(cr0 & CR0_PE))
         pending_add(v, PENDING_REAL);
     else
-        __atomic_and_fetch(&v->pending, ~(uint32_t)PENDING_REAL, __ATOMIC_RELAXED);
+        __atomic_and_fetch(&v->vcpu->attention, (uint8_t)~PENDING_REAL, __ATOMIC_RELAXED);
     vmwrite(VMCS_GUEST_CR0, cr0_for_cpu(v->cr0));
     vmwrite(VMCS_CR0_SHADOW, v->cr0);
     vmwrite(VMCS_CR0_MASK, ~cr0_owned());

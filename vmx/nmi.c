@@ -23,7 +23,7 @@ static void nmi_step_while_needed(struct vmx_vcpu *v)
     if (step)
         pending_add(v, PENDING_STEP);
     else
-        __atomic_and_fetch(&v->pending, ~(uint32_t)PENDING_STEP, __ATOMIC_RELAXED);
+        __atomic_and_fetch(&v->vcpu->attention, (uint8_t)~PENDING_STEP, __ATOMIC_RELAXED);
 }
 
 void vmx_nmi_injected(struct vmx_vcpu *v)

@@ -3,6 +3,7 @@
 #include "core/lib/panic.h"
 #include "core/x86/asm.h"
 #include "core/x86/cr.h"
+#include "core/x86/msr.h"
 #include "vmx/vmx.h"
 
 #define ACCESS_DEFINED  0xf0ffu /* bits of vcpu_segment.attr that access rights have too */
@@ -173,6 +174,32 @@ void vmx_get_seg(struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out)
     vmcs_borrow(v);
     segment_read(seg, out);
     vmcs_return(v);
+}
+
+/* The DPL of SS, an unusable one's too. */
+uint32_t vmx_get_cpl(struct vcpu *vcpu)
+{
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+    uint32_t access;
+
+    vmcs_borrow(v);
+    access = (uint32_t)vmread(VMCS_GUEST_ACCESS(SEG_SS));
+    vmcs_return(v);
+    return SEG_ATTR_DPL(access);
+}
+
+/* Long mode has paging, so that the guest's CR3 is the VMCS's. */
+bool vmx_get_long_root(struct vcpu *vcpu, uint64_t *cr3)
+{
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+    bool mode64;
+
+    vmcs_borrow(v);
+    mode64 = v->efer & EFER_LMA && vmread(VMCS_GUEST_ACCESS(SEG_CS)) & SEG_ATTR_L;
+    if (mode64)
+        *cr3 = vmread_surely(VMCS_GUEST_CR3);
+    vmcs_return(v);
+    return mode64;
 }
 
 static void code_read(struct vmx_vcpu *v, struct vcpu_code *out)

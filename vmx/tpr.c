@@ -23,6 +23,7 @@ void tpr_use(struct vcpu *vcpu)
     if (v->cr8_used || !v->virtual_apic)
         return;
     v->cr8_used = true;
+    pending_add(v, PENDING_TPR);
     tpr_show(v, vcpu->irqchip->get_cr8(vcpu->irqchip_ctx));
     proc_control_set(v, PROC_CR8_LOAD | PROC_CR8_STORE, false);
 }

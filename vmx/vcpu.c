@@ -33,7 +33,7 @@ static void optional_controls_write(const struct vmx_vcpu *v)
     uint32_t proc2 = proc2_controls(v);
 
     if (vmx.controls.pin & PIN_PREEMPTION_TIMER)
-        vmwrite(VMCS_PREEMPTION_TIMER, v->timer_ticks);
+        vmwrite(VMCS_PREEMPTION_TIMER, UINT32_MAX);
     if (v->proc & PROC_MSR_BITMAP)
         vmwrite(VMCS_MSR_BITMAP, pool_hpa(vmx.msr_bitmap));
     if (cap(CAP_APICV)) {
@@ -157,6 +157,8 @@ int vmx_create(struct vcpu *vcpu)
     if (!v)
         return ERR_NOMEM;
     v->vcpu = vcpu;
+    v->timer_shift = (uint8_t)vmx.timer_shift;
+    vcpu->attention = vcpu->vapic ? PENDING_VAPIC : 0;
     if (pages_alloc(v)) {
         vmx_destroy(vcpu);
         return ERR_NOMEM;

@@ -46,12 +46,15 @@ enum swapped_msr {
     SWAPPED_MSRS
 };
 
-/* Work for before the next entry, in `pending`. */
+/* Work for before the next entry, in vcpu->attention. Set from any core. */
 #define PENDING_EPT   BIT(0) /* nested mappings changed: drop what the TLB has of them */
 #define PENDING_VPID  BIT(1) /* the guest's own translations changed */
 #define PENDING_PDPTE BIT(2) /* PAE paging: read the four entries at CR3 */
 #define PENDING_REAL  BIT(3) /* stays: the guest is in real mode, and there is no CAP_UG */
 #define PENDING_STEP  BIT(4) /* stays: see nmi.c */
+#define PENDING_TPR   BIT(5) /* stays: see tpr.c */
+#define PENDING_VAPIC BIT(6) /* stays, with CAP_APICV: perhaps an interrupt was posted */
+#define PENDING_STAYS ((uint8_t)(PENDING_REAL | PENDING_STEP | PENDING_TPR | PENDING_VAPIC))
 
 /* One more exit reason: the guest wasn't entered, or came back with what isn't to be expected. */
 #define REASON_REFUSED REASON_COUNT
@@ -73,11 +76,12 @@ struct vmx_vcpu {
     bool cr8_used;         /* the guest has written CR8: it does so without exits from now on */
     uint8_t cr8;           /* as it stands in virtual_apic */
     uint16_t vpid;
-    uint32_t pending;             /* PENDING_...; set from any core */
     uint32_t valid;               /* VALID_... */
     uint8_t apic_mode;            /* enum vapic_mode, as the controls stand */
     uint32_t proc, entry;         /* control fields as they stand in the VMCS */
-    uint32_t timer_ticks;         /* likewise; only with CAP_PREEMPTION_TIMER */
+    bool timed;                   /* the preemption timer is to end at `deadline` */
+    uint8_t timer_shift;          /* that of struct vmx */
+    uint32_t deadline;            /* the low half of a host TSC */
     uint32_t reason;              /* of the last exit, or REASON_REFUSED */
     uint32_t shadow;              /* VALID_SHADOW */
     uint64_t rflags;              /* VALID_RFLAGS */
@@ -155,7 +159,8 @@ void vmx_unload(struct vcpu *vcpu);
 
 /* entry.c */
 void vmx_enter(struct vcpu *vcpu, uint64_t deadline);
-/* entry.asm. Returns 0 after an exit, 1 for VMfailInvalid, 2 for VMfailValid (SDM 31.2). */
+struct vcpu *vmx_exited(struct vcpu *vcpu);
+/* entry.asm. Returns 0 when vmx_exited has returned NULL, 1 for VMfailInvalid, 2 for VMfailValid (SDM 31.2). */
 uint32_t vmx_run(struct vmx_frame *frame, bool launched);
 void vmx_run_exit(void); /* where the CPU comes back: HOST_RIP */
 
@@ -164,14 +169,16 @@ struct exit_row {
     void (*handle)(struct vcpu *vcpu); /* NULL: nothing here causes such an exit */
     bool
         insn; /* an instruction did: its length is valid, and no event's delivery was cut short (SDM 28.2.5) */
+    bool qualified; /* of an instruction: there is an exit qualification. Other exits have it read anyway */
 };
-extern const struct exit_row exit_rows[];
-void vmx_handle(struct vcpu *vcpu);
+extern const struct exit_row vmx_exit_rows[];
 
 /* regs.c, mode.c, msr.c */
 uint64_t vmx_get(struct vcpu *vcpu, enum vcpu_reg reg);
 void vmx_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
 void vmx_get_seg(struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
+uint32_t vmx_get_cpl(struct vcpu *vcpu);
+bool vmx_get_long_root(struct vcpu *vcpu, uint64_t *cr3);
 void vmx_get_code(struct vcpu *vcpu, struct vcpu_code *out);
 void vmx_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in);
 /* Writes to the current VMCS. */
@@ -233,9 +240,9 @@ uint64_t eptp_make(const struct vm *vm);
 void tlb_flush_core(void);
 void tlb_settle(struct vmx_vcpu *v, uint32_t pending);
 void vmx_flush(struct vcpu *vcpu);
-static inline void pending_add(struct vmx_vcpu *v, uint32_t what)
+static inline void pending_add(struct vmx_vcpu *v, uint8_t what)
 {
-    __atomic_or_fetch(&v->pending, what, __ATOMIC_RELAXED);
+    __atomic_or_fetch(&v->vcpu->attention, what, __ATOMIC_RELAXED);
 }
 
 /* dump.c */

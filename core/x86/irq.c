@@ -57,18 +57,16 @@ int irq_alloc(irq_handler handler, void *ctx)
 void irq_dispatch(uint32_t vector)
 {
     struct irq_slot *slot = &slots[vector];
-    struct cpu *cpu = this_cpu();
     irq_handler handler = __atomic_load_n(&slot->handler, __ATOMIC_ACQUIRE);
 
     if (!vector_ours(vector))
         return;
-    cpu->wake = true;
-    cpu->interrupts++;
+    this_cpu()->interrupts++;
     if (handler) {
         handler(slot->ctx);
     } else if (!slot->reported) {
         slot->reported = true;
-        log_warn("core %u: interrupt 0x%x came, and nobody handles it", cpu->index, vector);
+        log_warn("core %u: interrupt 0x%x came, and nobody handles it", this_cpu()->index, vector);
     }
     lapic_eoi();
 }

@@ -20,8 +20,7 @@ struct cpu {
     const char *error; /* why this core can't be used */
     struct tss *tss;
     uint64_t *gdt;
-    void *vendor; /* the back end's per-core data */
-    bool wake;    /* an interrupt was taken, or this core has told itself: the run loop looks for work */
+    void *vendor;        /* the back end's per-core data */
     uint64_t interrupts; /* taken on this core */
     uint32_t stage;      /* how far its start-up is (boot/cores.c) */
 };

@@ -82,6 +82,8 @@ void vlapic_receive_init(struct vlapic *l);
 /* What a BIOS leaves for a kernel that is started directly: software-enabled, LINT0 = ExtINT, LINT1 = NMI. */
 void vlapic_virtual_wire(struct vlapic *l);
 
+/* The registers, by MMIO offset / 16 or MSR - 0x800, for which the handlers look at access->now: SVR, the timer's. */
+#define VLAPIC_TIMED (BIT(0x0f) | BIT(0x32) | BIT(0x38) | BIT(0x39) | BIT(0x3e))
 /* Handlers: one 4K page, unclaimed unless in xAPIC mode; and 256 MSRs, BUS_FAULT unless in x2APIC mode. */
 enum bus_result vlapic_mmio(void *l, struct bus_access *access);
 enum bus_result vlapic_msr(void *l, struct bus_access *access);

@@ -28,6 +28,10 @@ enum vlapic_reg {
     REG_COUNT = 0x40,
 };
 
+_Static_assert(VLAPIC_TIMED == (BIT(REG_SVR) | BIT(REG_LVT + LVT_TIMER) | BIT(REG_INITIAL) |
+                                BIT(REG_CURRENT) | BIT(REG_DIVIDE)),
+               "svr_write and what goes to vlapic_timer.c");
+
 #define SVR_ENABLE          BIT(8)
 #define LVT_MASKED          BIT(16)
 #define LVT_DELIVERY(lvt)   ((lvt) >> 8 & 7)

@@ -50,6 +50,17 @@ static void fake_set_seg(struct vcpu *v, enum vcpu_seg s, const struct vcpu_segm
     (void)v;
     fake.segs[s] = *i;
 }
+static uint32_t fake_get_cpl(struct vcpu *v)
+{
+    (void)v;
+    return SEG_ATTR_DPL(fake.segs[SEG_SS].attr);
+}
+static bool fake_get_long_root(struct vcpu *v, uint64_t *cr3)
+{
+    (void)v;
+    *cr3 = fake.regs[REG_CR3];
+    return code_mode(fake.segs[SEG_CS].attr, fake.regs[REG_EFER]) == INSN_MODE_64;
+}
 static void fake_get_code(struct vcpu *v, struct vcpu_code *o)
 {
     (void)v;
@@ -92,6 +103,8 @@ static const struct vcpu_ops fake_ops = {
     .get = fake_get,
     .set = fake_set,
     .get_seg = fake_get_seg,
+    .get_cpl = fake_get_cpl,
+    .get_long_root = fake_get_long_root,
     .get_code = fake_get_code,
     .set_seg = fake_set_seg,
     .flush = fake_flush,

@@ -65,6 +65,7 @@ static int set_up(void **state)
     tpr = 0;
     caps.bits = 0;
     s.vmcb = &vmcb;
+    s.vcpu = &vcpu;
     vcpu.arch = &s;
     vcpu.irqchip = &chip;
     controls_init(&vmcb, &svm_maps, 0x30000, false);

@@ -277,7 +277,7 @@ static void writes_make_their_part_dirty(void **state)
     vmcb.clean = CLEAN_ALL;
     svm_state_set(&vcpu, REG_CR3, 0x1000);
     assert_int_equal(vmcb.clean, CLEAN_ALL & ~CLEAN_CRX);
-    assert_true(s.attention & ATTENTION_CHECK);
+    assert_true(vcpu.attention & ATTENTION_CHECK);
     svm_state_set(&vcpu, REG_DR7, DR7_INIT);
     assert_int_equal(vmcb.clean, CLEAN_ALL & ~(CLEAN_CRX | CLEAN_DRX));
 }
@@ -324,14 +324,33 @@ static void lengths_are_decoded_once(void **state)
     (void)state;
     vmcb.rip = 0x401000;
     vmcb.exit_code = EXIT_CPUID;
-    assert_int_equal(svm_length(&s), 0);
-    assert_int_equal(svm_length_learn(&vcpu), 3);
-    assert_int_equal(svm_length(&s), 3);
+    assert_false(svm_length(&vcpu));
+    svm_length_learn(&vcpu);
+    assert_int_equal(vcpu.insn_len, 3);
+    vcpu.insn_len = 0;
+    assert_true(svm_length(&vcpu));
+    assert_int_equal(vcpu.insn_len, 3);
     assert_int_equal(fetches, 1);
     vmcb.cr3 = 0x5000;
-    assert_int_equal(svm_length(&s), 0);
-    assert_int_equal(svm_length_learn(&vcpu), 3);
-    assert_int_equal(svm_length(&s), 3);
+    assert_false(svm_length(&vcpu));
+    svm_length_learn(&vcpu);
+    assert_true(svm_length(&vcpu));
+    vmcb.exit_code = EXIT_MSR;
+    assert_false(svm_length(&vcpu));
+}
+
+static void next_rip_tells_the_length(void **state)
+{
+    (void)state;
+    caps.bits = BIT(CAP_NRIPS);
+    vmcb.rip = 0x401000;
+    vmcb.nrip = 0x401002;
+    assert_true(svm_length(&vcpu));
+    assert_int_equal(vcpu.insn_len, 2);
+    vmcb.nrip = 0; /* as for exits that don't have it */
+    assert_false(svm_length(&vcpu));
+    vmcb.nrip = vmcb.rip;
+    assert_false(svm_length(&vcpu));
 }
 
 static void every_code_has_a_name(void **state)
@@ -367,6 +386,7 @@ int main(void)
         TEST(asids_are_never_shared_within_a_generation),
         TEST(one_asid_flushes_each_time),
         TEST(lengths_are_decoded_once),
+        TEST(next_rip_tells_the_length),
         TEST(every_code_has_a_name),
     };
 

@@ -190,7 +190,7 @@ static void exit_at(uint64_t rip, uint64_t code)
     vcpu.rip = vmcb.rip = rip;
     vmcb.exit_code = code;
     vmcb.event_inj = 0;
-    if (s.attention & ATTENTION_NMI)
+    if (vcpu.attention & ATTENTION_NMI)
         nmi_finish(&vcpu, &s);
 }
 
@@ -216,7 +216,7 @@ static void iret_ends_blocking(void **state)
     assert_false(svm_events_can_inject(&vcpu, EVENT_NMI));
     exit_at(0x3000, EXIT_INTR);
     assert_true(svm_events_can_inject(&vcpu, EVENT_NMI));
-    assert_false(s.attention & ATTENTION_NMI);
+    assert_false(vcpu.attention & ATTENTION_NMI);
 }
 
 static void waiting_nmi_steps_over_iret(void **state)
