@@ -44,6 +44,7 @@ PURE_CORE := \
 	core/monitor_table.c \
 	core/msr.c \
 	core/sched.c \
+	core/site.c \
 	core/stats.c \
 	core/timer.c \
 	core/vapic.c \

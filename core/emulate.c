@@ -5,6 +5,7 @@
 #include "core/emul/exec.h"
 #include "core/fetch.h"
 #include "core/lib/string.h"
+#include "core/site.h"
 #include "core/vcpu_ops.h"
 #include "core/vm.h"
 #include "core/x86/cr.h"
@@ -184,29 +185,61 @@ static bool mov_register_plain(const struct insn_mov *mov)
     return mov->imm_size || (mov->reg != REG_RSP && (mov->size > 1 || mov->rex || mov->reg < REG_RSP));
 }
 
-/* A plain MOV to or from a device needs neither a walk to its operand nor the executor. False: it isn't one. */
-static bool emulate_mov(struct vcpu *vcpu, const struct exit_memory *access, const uint8_t *bytes)
+/* Carries it out: neither a walk to its operand nor the executor is needed. */
+static void mov_do(struct vcpu *vcpu, const struct insn_mov *mov, gpa_t gpa)
 {
-    struct insn_mov mov;
-    uint64_t value, mask;
+    uint64_t mask = UINT64_MAX >> (64 - 8 * mov->size);
+    uint64_t value = (mov->imm_size ? mov->imm : vcpu->gpr[mov->reg]) & mask;
 
-    if (!insn_decode_mov(bytes, &mov) || !mov_register_plain(&mov) || !mov_matches(vcpu, &mov, access) ||
-        (access->gpa - vcpu->apic_page >= PAGE_SIZE && gmem_ptr(&vcpu->vm->mem, access->gpa, 1)))
-        return false;
-    mask = UINT64_MAX >> (64 - 8 * mov.size);
-    value = (mov.imm_size ? mov.imm : vcpu->gpr[mov.reg]) & mask;
-    access_mmio(vcpu, access->gpa, mov.size, access->write, &value);
-    if (mov.load) {
-        uint64_t kept = mov.size < 4 ? vcpu->gpr[mov.reg] & ~mask : 0;
+    access_mmio(vcpu, gpa, mov->size, !mov->load, &value);
+    if (mov->load) {
+        uint64_t kept = mov->size < 4 ? vcpu->gpr[mov->reg] & ~mask : 0;
 
-        vcpu->gpr[mov.reg] = kept | (value & mask);
+        vcpu->gpr[mov->reg] = kept | (value & mask);
     }
-    vcpu->insn_len = mov.length;
+    vcpu->insn_len = mov->length;
     vcpu_advance(vcpu);
+}
+
+/* Is the address a device's, and not memory whose translation has changed under the guest's hands? */
+static bool mov_at_device(const struct vcpu *vcpu, gpa_t gpa)
+{
+    return gpa - vcpu->apic_page < PAGE_SIZE || !gmem_ptr(&vcpu->vm->mem, gpa, 1);
+}
+
+/* A plain MOV that was met before. False: it isn't one. */
+static inline bool emulate_known(struct vcpu *vcpu, const struct exit_memory *access)
+{
+    const struct insn_mov *mov;
+    uint64_t cr3;
+
+    /* Instruction bytes that the CPU has saved are more to the point than what is in memory now. */
+    if (access->bytes_len || UNLIKELY(!vcpu->sites) || UNLIKELY(!vcpu_ops->get_long_root(vcpu, &cr3)))
+        return false;
+    mov = site_find(vcpu->sites, &vcpu->vm->mem, cr3, vcpu->rip);
+    if (UNLIKELY(!mov) || UNLIKELY(!mov_matches(vcpu, mov, access)) ||
+        UNLIKELY(!mov_at_device(vcpu, access->gpa)))
+        return false;
+    mov_do(vcpu, mov, access->gpa);
     return true;
 }
 
-void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access)
+/* A plain MOV. False: it isn't one. */
+static bool emulate_mov(struct vcpu *vcpu, const struct exit_memory *access, const struct vcpu_code *code,
+                        const uint8_t *bytes)
+{
+    struct insn_mov mov;
+
+    if (!insn_decode_mov(bytes, &mov) || !mov_register_plain(&mov) || !mov_matches(vcpu, &mov, access) ||
+        !mov_at_device(vcpu, access->gpa))
+        return false;
+    if (vcpu->sites)
+        site_learn(vcpu->sites, &vcpu->vm->mem, code->walk.cr3, vcpu->rip, &mov);
+    mov_do(vcpu, &mov, access->gpa);
+    return true;
+}
+
+static __attribute__((noinline)) void emulate_unknown(struct vcpu *vcpu, const struct exit_memory *access)
 {
     struct vcpu_code code;
     uint8_t fetched[FETCH_BYTES];
@@ -218,9 +251,16 @@ void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access)
         bytes = fetched;
         len = vcpu_fetch_code(vcpu, &code, fetched);
     }
-    if (LIKELY(code.mode == INSN_MODE_64 && len >= INSN_MOV_MAX) && LIKELY(emulate_mov(vcpu, access, bytes)))
+    if (LIKELY(code.mode == INSN_MODE_64 && len >= INSN_MOV_MAX) &&
+        LIKELY(emulate_mov(vcpu, access, &code, bytes)))
         return;
     emulate_any(vcpu, &emulate_memory_io, &code, bytes, len);
+}
+
+void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access)
+{
+    if (!LIKELY(emulate_known(vcpu, access)))
+        emulate_unknown(vcpu, access);
 }
 
 void emulate_string_io(struct vcpu *vcpu)

@@ -8,6 +8,7 @@
 #include "core/stats.h"
 #include "core/timer.h"
 
+struct sites;
 struct vapic;
 struct vm;
 
@@ -134,7 +135,8 @@ struct vcpu {
     struct {
         uint32_t msr;
         const uint64_t *value;
-    } msr_kept; /* the last one read that is just a field of this struct */
+    } msr_kept;          /* the last one read that is just a field of this struct */
+    struct sites *sites; /* instructions that access devices, remembered; NULL: none are */
     uint64_t exits;
     struct stats stats;
     struct vcpu_trace trace[VCPU_TRACE]; /* of exit n in [n % VCPU_TRACE] */

@@ -5,6 +5,7 @@
 #include "core/lib/log.h"
 #include "core/lib/string.h"
 #include "core/run.h"
+#include "core/site.h"
 #include "core/vapic.h"
 #include "core/vcpu_ops.h"
 #include "core/vmmem.h"
@@ -70,6 +71,7 @@ static void vcpu_destroy(struct vcpu *vcpu)
         vcpu_ops->destroy(vcpu);
     frame_free(vcpu->vapic, frame_count(sizeof *vcpu->vapic));
     frame_free(vcpu->fpu, frame_count(fpu_size()));
+    frame_free(vcpu->sites, frame_count(sizeof *vcpu->sites));
     frame_free(vcpu, frame_count(sizeof *vcpu));
 }
 
@@ -78,9 +80,10 @@ static bool vcpu_alloc(struct vcpu *vcpu)
     uint16_t owner = vm_owner(vcpu->vm);
 
     vcpu->fpu = frame_alloc(frame_count(fpu_size()), owner);
+    vcpu->sites = frame_alloc(frame_count(sizeof *vcpu->sites), owner);
     if (cap(CAP_APICV))
         vcpu->vapic = frame_alloc(frame_count(sizeof *vcpu->vapic), owner);
-    return vcpu->fpu && (vcpu->vapic || !cap(CAP_APICV));
+    return vcpu->fpu && vcpu->sites && (vcpu->vapic || !cap(CAP_APICV));
 }
 
 /* vCPU 0 runs the devices' timers: it has to hear of one that another vCPU armed. */

@@ -388,3 +388,27 @@ bool gwalk(const struct gmem *mem, const struct gwalk_state *state, gva_t gva, u
     *result = (struct gwalk_result){0};
     return LIKELY(gwalk_quick(mem, state, gva, access, result)) || gwalk_any(mem, state, gva, access, result);
 }
+
+bool gwalk_record(const struct gmem *mem, uint64_t cr3, gva_t gva, struct gwalk_path *path, gpa_t *gpa)
+{
+    uint64_t entry = cr3;
+    uint32_t shift = PAGE_SHIFT + (GWALK_LEVELS - 1) * 9, last = PAGE_SHIFT;
+
+    for (uint32_t i = 0; i < GWALK_LEVELS; i++, shift -= 9) {
+        if (shift >= last) {
+            path->where[i] = gmem_entry(mem, (entry & GWALK_ADDRESS) + (gva >> shift << 3 & 0xff8));
+            if (!path->where[i])
+                return false;
+            entry = __atomic_load_n(path->where[i], __ATOMIC_RELAXED);
+            if (!(entry & PTE_P))
+                return false;
+            if (entry & PTE_PS && i > 0 && i < GWALK_LEVELS - 1)
+                last = shift;
+        } else {
+            path->where[i] = path->where[i - 1];
+        }
+        path->value[i] = entry;
+    }
+    *gpa = (entry & GWALK_ADDRESS & ~(BIT(last) - 1)) | (gva & (BIT(last) - 1));
+    return true;
+}

@@ -21,6 +21,8 @@ enum gwalk_access {
 #define PF_FETCH    BIT(4)
 #define PF_KEY      BIT(5)
 
+#define GWALK_ADDRESS (MASK(52) & ~PAGE_MASK) /* of a table, in CR3 and in an entry */
+
 struct gwalk_state {
     uint64_t cr0, cr3, cr4, efer, rflags;
     uint32_t pkru;
@@ -40,3 +42,29 @@ struct gwalk_result {
  */
 bool gwalk(const struct gmem *mem, const struct gwalk_state *state, gva_t gva, uint32_t access,
            struct gwalk_result *result);
+
+/*
+ * The way of a walk through four levels, to find out later in few instructions that it would still lead to the same place: the
+ * entries, and what they were. The topmost entry is looked for anew, since address spaces share what is below it. Levels below
+ * a large page's entry repeat that.
+ */
+#define GWALK_LEVELS 4
+
+struct gwalk_path {
+    const uint64_t *where[GWALK_LEVELS]; /* where[0] isn't used */
+    uint64_t value[GWALK_LEVELS];
+};
+
+/* Of `gva`, in 64-bit mode. False: it can't be followed, or isn't all in the main part of memory. Checks no rights. */
+bool gwalk_record(const struct gmem *mem, uint64_t cr3, gva_t gva, struct gwalk_path *path,
+                  gpa_t *gpa) MUST_CHECK;
+
+static inline bool gwalk_same(const struct gmem *mem, uint64_t cr3, gva_t gva, const struct gwalk_path *path)
+{
+    const uint64_t *top = gmem_entry(mem, (cr3 & GWALK_ADDRESS) + (gva >> 36 & 0xff8));
+
+    return LIKELY(top) && LIKELY(__atomic_load_n(top, __ATOMIC_RELAXED) == path->value[0]) &&
+           LIKELY(__atomic_load_n(path->where[1], __ATOMIC_RELAXED) == path->value[1]) &&
+           LIKELY(__atomic_load_n(path->where[2], __ATOMIC_RELAXED) == path->value[2]) &&
+           LIKELY(__atomic_load_n(path->where[3], __ATOMIC_RELAXED) == path->value[3]);
+}
