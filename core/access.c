@@ -2,28 +2,30 @@
 
 #include "core/vm.h"
 
-static enum bus_result access_bus(struct vcpu *vcpu, struct bus *bus, struct bus_access *access)
+/* bus_dispatch, with the time read only for those who ask for it. What of a read's value is beyond its size is left in. */
+static inline enum bus_result access_bus(struct vcpu *vcpu, struct bus *bus, struct bus_access *access)
 {
     const struct bus_range *range = bus_find(bus, access);
+    enum bus_result result = BUS_UNCLAIMED;
 
-    if (range && !range->timeless)
-        access->now = vm_now(vcpu->vm);
     access->cpu = vcpu->index;
-    return bus_call(range, access);
+    if (LIKELY(range)) {
+        if (!range->timeless)
+            access->now = vm_now(vcpu->vm);
+        access->addr -= range->base;
+        result = range->handler(range->dev, access);
+    }
+    if (UNLIKELY(result == BUS_UNCLAIMED))
+        bus_unclaimed(access);
+    return result;
 }
 
 /* Ports and MMIO reach shared devices: one vCPU at a time. The LAPIC page never does, and takes no lock (DESIGN 3). */
-static void access_device(struct vcpu *vcpu, struct bus *bus, struct bus_access *access)
+static inline void access_device(struct vcpu *vcpu, struct bus *bus, struct bus_access *access)
 {
     lock_take(&vcpu->vm->devices);
     access_bus(vcpu, bus, access);
     lock_drop(&vcpu->vm->devices);
-}
-
-/* Few of the LAPIC's registers have to do with time. */
-static uint64_t access_apic_now(const struct vcpu *vcpu, uint64_t reg)
-{
-    return UNLIKELY(reg >= 64 || vcpu->apic_timed >> reg & 1) ? vm_now(vcpu->vm) : 0;
 }
 
 void access_mmio(struct vcpu *vcpu, gpa_t gpa, uint32_t size, bool write, uint64_t *value)
@@ -32,7 +34,7 @@ void access_mmio(struct vcpu *vcpu, gpa_t gpa, uint32_t size, bool write, uint64
 
     if (gpa - vcpu->apic_page < PAGE_SIZE) {
         access.addr = gpa - vcpu->apic_page;
-        access.now = access_apic_now(vcpu, access.addr >> 4);
+        access.now = access_lapic_now(vcpu, access.addr >> 4);
         access.cpu = vcpu->index;
         vcpu->apic_mmio(vcpu->apic_ctx, &access);
     } else {
@@ -54,20 +56,6 @@ void access_port_write(struct vcpu *vcpu, uint16_t port, uint32_t size, uint64_t
     struct bus_access access = {.addr = port, .size = size, .write = true, .value = value};
 
     access_device(vcpu, &vcpu->vm->pio, &access);
-}
-
-bool access_x2apic(struct vcpu *vcpu, uint32_t reg, bool write, uint64_t *value)
-{
-    struct bus_access access = {.addr = reg,
-                                .value = *value,
-                                .now = access_apic_now(vcpu, reg),
-                                .size = 8,
-                                .cpu = vcpu->index,
-                                .write = write};
-    enum bus_result result = vcpu->apic_msr(vcpu->apic_ctx, &access);
-
-    *value = access.value;
-    return result == BUS_OK;
 }
 
 bool access_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value, bool *claimed)

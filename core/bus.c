@@ -81,33 +81,27 @@ const struct bus_range *bus_search(struct bus *bus, uint64_t addr, uint32_t size
     return &bus->ranges[at - 1];
 }
 
-static enum bus_result bus_unclaimed(struct bus_access *access)
+void bus_unclaimed(struct bus_access *access)
 {
     if (!access->write)
-        access->value = UINT64_MAX >> (64 - 8 * access->size);
-    return BUS_UNCLAIMED;
-}
-
-enum bus_result bus_call(const struct bus_range *range, struct bus_access *access)
-{
-    uint64_t addr = access->addr;
-    enum bus_result result;
-
-    if (UNLIKELY(!range))
-        return bus_unclaimed(access);
-    access->addr = addr - range->base;
-    result = range->handler(range->dev, access);
-    access->addr = addr;
-    if (UNLIKELY(result == BUS_UNCLAIMED))
-        return bus_unclaimed(access);
-    if (!access->write)
-        access->value &= UINT64_MAX >> (64 - 8 * access->size);
-    return result;
+        access->value = UINT64_MAX;
 }
 
 enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access)
 {
-    return bus_call(bus_find(bus, access), access);
+    const struct bus_range *range = bus_find(bus, access);
+    enum bus_result result = BUS_UNCLAIMED;
+
+    if (range) {
+        access->addr -= range->base;
+        result = range->handler(range->dev, access);
+        access->addr += range->base;
+    }
+    if (result == BUS_UNCLAIMED)
+        bus_unclaimed(access);
+    if (!access->write)
+        access->value &= UINT64_MAX >> (64 - 8 * access->size);
+    return result;
 }
 
 bool bus_log_once(struct bus *bus, uint64_t addr)

@@ -80,7 +80,7 @@ static inline const struct bus_range *bus_find(struct bus *bus, const struct bus
  * of a range is unclaimed. A read's value is cut to its size.
  */
 enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access);
-/* The same when the range is known; NULL: there is none. */
-enum bus_result bus_call(const struct bus_range *range, struct bus_access *access);
+/* What reads give where nothing is. */
+void bus_unclaimed(struct bus_access *access);
 /* True the first time that addr is given (while the set has room): for "logged once". */
 bool bus_log_once(struct bus *bus, uint64_t addr);

@@ -97,7 +97,7 @@ static void emulate_get_seg(void *ctx, enum vcpu_seg seg, struct vcpu_segment *o
 static int emulate_in(void *ctx, uint16_t port, uint32_t size, uint64_t *value, struct emul_fault *fault)
 {
     (void)fault;
-    *value = access_port_read(((struct emulation *)ctx)->vcpu, port, size);
+    *value = access_port_read(((struct emulation *)ctx)->vcpu, port, size) & (UINT64_MAX >> (64 - 8 * size));
     return 0;
 }
 
@@ -167,7 +167,8 @@ static void emulate_any(struct vcpu *vcpu, const struct emul_io *io, const struc
  * Is `insn` the access that the CPU has translated and checked already? Another core may have rewritten the code since, and
  * of an access that crosses into the page, this is the second half.
  */
-static bool mov_matches(const struct vcpu *vcpu, const struct insn_mov *mov, const struct exit_memory *access)
+static ALWAYS_INLINE bool mov_matches(const struct vcpu *vcpu, const struct insn_mov *mov,
+                                      const struct exit_memory *access)
 {
     uint64_t offset = mov->disp;
 
@@ -186,7 +187,7 @@ static bool mov_register_plain(const struct insn_mov *mov)
 }
 
 /* Carries it out: neither a walk to its operand nor the executor is needed. */
-static void mov_do(struct vcpu *vcpu, const struct insn_mov *mov, gpa_t gpa)
+static ALWAYS_INLINE void mov_do(struct vcpu *vcpu, const struct insn_mov *mov, gpa_t gpa)
 {
     uint64_t mask = UINT64_MAX >> (64 - 8 * mov->size);
     uint64_t value = (mov->imm_size ? mov->imm : vcpu->gpr[mov->reg]) & mask;
@@ -202,7 +203,7 @@ static void mov_do(struct vcpu *vcpu, const struct insn_mov *mov, gpa_t gpa)
 }
 
 /* Is the address a device's, and not memory whose translation has changed under the guest's hands? */
-static bool mov_at_device(const struct vcpu *vcpu, gpa_t gpa)
+static ALWAYS_INLINE bool mov_at_device(const struct vcpu *vcpu, gpa_t gpa)
 {
     return gpa - vcpu->apic_page < PAGE_SIZE || !gmem_ptr(&vcpu->vm->mem, gpa, 1);
 }

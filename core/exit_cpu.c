@@ -1,4 +1,5 @@
 /* Exits of instructions that ask about the CPU or change how it works. */
+#include "core/access.h"
 #include "core/cpuid.h"
 #include "core/exit.h"
 #include "core/fetch.h"
@@ -120,11 +121,19 @@ static void exit_rdmsr_show(struct vcpu *vcpu, uint64_t value)
     vcpu_advance(vcpu);
 }
 
+/* They are read and written more often than all others. One that is refused goes the long way once more, to be logged. */
+static inline bool exit_x2apic(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value)
+{
+    uint32_t reg = msr - MSR_X2APIC_BASE;
+
+    return LIKELY(reg <= MSR_X2APIC_LAST - MSR_X2APIC_BASE) && access_x2apic(vcpu, reg, write, value);
+}
+
 static __attribute__((noinline)) void exit_rdmsr_any(struct vcpu *vcpu, uint32_t msr)
 {
     uint64_t value = 0;
 
-    if (LIKELY(msr_read(vcpu, msr, &value)))
+    if (LIKELY(exit_x2apic(vcpu, msr, false, &value)) || LIKELY(msr_read(vcpu, msr, &value)))
         exit_rdmsr_show(vcpu, value);
     else
         event_raise_gp0(vcpu);
@@ -144,12 +153,13 @@ void exit_rdmsr(struct vcpu *vcpu)
 void exit_wrmsr(struct vcpu *vcpu)
 {
     uint64_t value = (uint32_t)vcpu->gpr[REG_RAX] | vcpu->gpr[REG_RDX] << 32;
+    uint32_t msr = (uint32_t)vcpu->gpr[REG_RCX];
 
     vcpu->stats.exits[STATS_WRMSR]++;
-    if (UNLIKELY(!msr_write(vcpu, (uint32_t)vcpu->gpr[REG_RCX], value)))
-        event_raise_gp0(vcpu);
-    else
+    if (LIKELY(exit_x2apic(vcpu, msr, true, &value)) || LIKELY(msr_write(vcpu, msr, value)))
         vcpu_advance(vcpu);
+    else
+        event_raise_gp0(vcpu);
 }
 
 void exit_rdtsc(struct vcpu *vcpu, bool rdtscp)

@@ -317,12 +317,6 @@ static bool write_deadline(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return true;
 }
 
-/* Written and read more often than all others. */
-static bool msr_is_x2apic(uint32_t msr)
-{
-    return msr - MSR_X2APIC_BASE <= MSR_X2APIC_LAST - MSR_X2APIC_BASE;
-}
-
 static bool read_x2apic(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
     return access_x2apic(vcpu, msr - MSR_X2APIC_BASE, false, value);
@@ -358,7 +352,7 @@ static const struct msr_row msr_rows[] = {
     ROW(MSR_PAT, MSR_PAT, read_pat, write_pat),
     ROW(MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, read_mtrr, write_mtrr),
     ROW(MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_deadline, write_deadline),
-    ROW(MSR_X2APIC_BASE, MSR_X2APIC_LAST, NULL, NULL), /* msr_read and msr_write see to them first */
+    ROW(MSR_X2APIC_BASE, MSR_X2APIC_LAST, read_x2apic, write_x2apic),
     ROW(MSR_XSS, MSR_XSS, read_xss, write_xss),
     ROW(MSR_EFER, MSR_EFER, read_efer, write_efer),
     ROW(MSR_STAR, MSR_STAR, read_switched, write_switched),
@@ -422,11 +416,8 @@ static __attribute__((noinline)) bool msr_read_other(struct vcpu *vcpu, uint32_t
 
 bool msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-    const struct msr_row *row;
+    const struct msr_row *row = msr_find(vcpu, msr);
 
-    if (LIKELY(msr_is_x2apic(msr)) && LIKELY(read_x2apic(vcpu, msr, value)))
-        return true;
-    row = msr_find(vcpu, msr);
     if (row && row->field) {
         vcpu->msr_kept.msr = msr;
         vcpu->msr_kept.value = (const uint64_t *)((const uint8_t *)vcpu + row->field);
@@ -449,11 +440,8 @@ static __attribute__((noinline)) bool msr_write_other(struct vcpu *vcpu, uint32_
 
 bool msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-    const struct msr_row *row;
+    const struct msr_row *row = msr_find(vcpu, msr);
 
-    if (LIKELY(msr_is_x2apic(msr)) && LIKELY(write_x2apic(vcpu, msr, value)))
-        return true;
-    row = msr_find(vcpu, msr);
     if (LIKELY(row && row->write && row->write(vcpu, msr, value)))
         return true;
     return msr_write_other(vcpu, msr, value);

@@ -91,8 +91,7 @@ struct vcpu_trace {
 
 struct vcpu {
     uint64_t gpr[REG_GPR_COUNT]; /* must stay first (vendor assembly). [REG_RSP] isn't valid: use vcpu_get */
-    uint64_t rip;                /* valid after each exit; change it with vcpu_set_rip only */
-    bool rip_dirty;              /* the back end writes rip back at entry and clears this */
+    uint64_t rip;                /* valid after each exit, written back at entry */
     uint8_t insn_len;            /* of the instruction that exited; 0: the back end doesn't know */
     bool
         insn_plain; /* it is neither single-stepped nor in an interrupt shadow: its end is a move of RIP by insn_len, which is known */
@@ -149,7 +148,6 @@ void vcpu_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
 static inline void vcpu_set_rip(struct vcpu *vcpu, uint64_t rip)
 {
     vcpu->rip = rip;
-    vcpu->rip_dirty = true;
 }
 
 /*

@@ -89,23 +89,6 @@ static void exit_of_failed_entry(struct vmx_vcpu *v, uint32_t reason)
         raise_machine_check();
 }
 
-/* An exit that isn't an instruction's. Returns what to do about it. */
-static NOINLINE const struct exit_row *exit_collect(struct vcpu *vcpu, uint32_t reason)
-{
-    struct vmx_vcpu *v = vmx_vcpu(vcpu);
-
-    vcpu->insn_len = 0;
-    v->qualification = vmread_surely(VMCS_QUALIFICATION);
-    vcpu_trace_last(vcpu)->info = (uint32_t)v->qualification;
-    if (UNLIKELY(reason & REASON_ENTRY_FAILED))
-        exit_of_failed_entry(v, reason);
-    else if (UNLIKELY(reason >= REASON_COUNT || !vmx_exit_rows[reason].handle))
-        refuse(v, "the CPU reports an exit that was not asked for");
-    else if (reason != REASON_TASK_SWITCH)
-        vmx_events_collect(vcpu);
-    return &vmx_exit_rows[v->reason];
-}
-
 /* Both are asked for by nearly every exit, by vcpu_advance if by nobody else. */
 static inline void exit_read_flags(struct vcpu *vcpu, struct vmx_vcpu *v)
 {
@@ -115,43 +98,57 @@ static inline void exit_read_flags(struct vcpu *vcpu, struct vmx_vcpu *v)
     vcpu->insn_plain = !((v->rflags & RFLAGS_TF) | (v->shadow & SHADOW_INSN));
 }
 
-/* An exit of an instruction. The qualification of most says nothing. */
-static inline void exit_read_insn(struct vcpu *vcpu, struct vmx_vcpu *v, const struct exit_row *row)
-{
-    vcpu->insn_len = (uint8_t)vmread_surely(VMCS_EXIT_INSN_LEN);
-    if (row->qualified) {
-        v->qualification = vmread_surely(VMCS_QUALIFICATION);
-        vcpu_trace_last(vcpu)->info = (uint32_t)v->qualification;
-    }
-}
-
-static inline const struct exit_row *exit_read(struct vcpu *vcpu, struct vmx_vcpu *v)
+/* What every exit has. Returns its reason. */
+static inline uint64_t exit_read(struct vcpu *vcpu, struct vmx_vcpu *v)
 {
     struct vcpu_trace *trace = vcpu_trace_next(vcpu);
-    uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
-    const struct exit_row *row = &vmx_exit_rows[reason];
-    uint64_t rip;
+    uint64_t reason = vmread(VMCS_EXIT_REASON), rip = vmread_surely(VMCS_GUEST_RIP);
 
-    v->reason = reason;
-    vcpu->rip = rip = vmread_surely(VMCS_GUEST_RIP);
-    trace->reason = reason;
+    v->reason = (uint32_t)reason;
+    v->rip = rip;
+    vcpu->rip = rip;
+    trace->reason = (uint32_t)reason;
     trace->info = 0;
     trace->rip = rip;
     exit_read_flags(vcpu, v);
-    if (UNLIKELY(reason >= REASON_COUNT || !row->insn))
-        return exit_collect(vcpu, reason);
-    exit_read_insn(vcpu, v, row);
-    return row;
+    return reason;
 }
 
-static inline void entry_write(struct vcpu *vcpu, const struct vmx_vcpu *v)
+/* An exit that isn't an instruction's. */
+static inline void exit_collect(struct vcpu *vcpu, struct vmx_vcpu *v, uint64_t reason)
 {
-    if (LIKELY(vcpu->rip_dirty)) {
-        vcpu->rip_dirty = false;
-        vmwrite_surely(VMCS_GUEST_RIP, vcpu->rip);
+    vcpu->insn_len = 0;
+    exit_qualify(vcpu);
+    if (UNLIKELY(reason & REASON_ENTRY_FAILED))
+        exit_of_failed_entry(v, (uint32_t)reason);
+    else if (UNLIKELY(reason >= REASON_COUNT || !vmx_exit_rows[reason].handle))
+        refuse(v, "the CPU reports an exit that was not asked for");
+    else if (reason != REASON_TASK_SWITCH)
+        vmx_events_collect(vcpu);
+}
+
+/* All but instructions' exits of guests that don't use CR8. */
+static NOINLINE void exit_other(struct vcpu *vcpu, uint64_t reason)
+{
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+
+    if (reason < REASON_COUNT && vmx_exit_rows[reason].insn)
+        vcpu->insn_len = (uint8_t)vmread_surely(VMCS_EXIT_INSN_LEN);
+    else
+        exit_collect(vcpu, v, reason);
+    if (UNLIKELY(vcpu->attention & PENDING_TPR))
+        tpr_leave(vcpu);
+    vmx_exit_rows[v->reason].handle(vcpu);
+}
+
+static inline void exit_act(struct vcpu *vcpu, uint64_t reason)
+{
+    if (UNLIKELY(reason >= REASON_COUNT || !vmx_exit_rows[reason].insn || vcpu->attention & PENDING_TPR)) {
+        exit_other(vcpu, reason);
+    } else {
+        vcpu->insn_len = (uint8_t)vmread_surely(VMCS_EXIT_INSN_LEN);
+        vmx_exit_rows[reason].handle(vcpu);
     }
-    if (v->timed)
-        preemption_arm(v);
 }
 
 static NOINLINE bool entry_hindered(struct vcpu *vcpu)
@@ -162,16 +159,12 @@ static NOINLINE bool entry_hindered(struct vcpu *vcpu)
 /* After each exit. Returns its argument, to go back into the guest, or NULL. */
 struct vcpu *vmx_exited(struct vcpu *vcpu)
 {
-    struct vmx_vcpu *v = vmx_vcpu(vcpu);
-    const struct exit_row *row;
-
-    row = exit_read(vcpu, v);
-    if (UNLIKELY(vcpu->attention & PENDING_TPR))
-        tpr_leave(vcpu);
-    row->handle(vcpu);
+    exit_act(vcpu, exit_read(vcpu, vmx_vcpu(vcpu)));
     if (UNLIKELY(!vcpu_unhindered(vcpu)) && !entry_hindered(vcpu))
         return NULL;
-    entry_write(vcpu, v);
+    vmwrite_surely(VMCS_GUEST_RIP, vcpu->rip); /* few exits leave it where it was */
+    if (vmx_vcpu(vcpu)->timed)
+        preemption_arm(vmx_vcpu(vcpu));
     return vcpu;
 }
 
@@ -184,7 +177,10 @@ void vmx_enter(struct vcpu *vcpu, uint64_t deadline)
     preemption_begin(v, deadline);
     if (vcpu->attention && !entry_attend(v))
         return;
-    entry_write(vcpu, v);
+    if (vcpu->rip != v->rip)
+        vmwrite(VMCS_GUEST_RIP, vcpu->rip);
+    if (v->timed)
+        preemption_arm(v);
     v->launched = true; /* unless an exit finds that the entry failed */
     failed = vmx_run(&v->frame, launched);
     if (UNLIKELY(failed)) {

@@ -97,7 +97,7 @@ static bool exit_unblocked_nmi(const struct vmx_vcpu *v)
     return false;
 }
 
-static void event_resume(struct vcpu *vcpu, uint64_t info)
+static NOINLINE void event_resume(struct vcpu *vcpu, uint64_t info)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
     struct event event = {
@@ -119,7 +119,7 @@ static void event_resume(struct vcpu *vcpu, uint64_t info)
 void vmx_events_collect(struct vcpu *vcpu)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
-    uint64_t info = vmread(VMCS_IDT_INFO);
+    uint64_t info = vmread_surely(VMCS_IDT_INFO);
 
     if (UNLIKELY(info & INTR_VALID))
         event_resume(vcpu, info);

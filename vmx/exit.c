@@ -105,7 +105,7 @@ static void exit_cr_to(struct vcpu *vcpu, uint32_t cr, enum vcpu_reg from)
 /* SDM table 28-3. */
 static void exit_cr(struct vcpu *vcpu)
 {
-    uint64_t qualification = vmx_vcpu(vcpu)->qualification;
+    uint64_t qualification = exit_qualify(vcpu);
     uint32_t cr = QUAL_CR_NUMBER(qualification);
 
     switch (QUAL_CR_ACCESS(qualification)) {
@@ -126,7 +126,7 @@ static void exit_cr(struct vcpu *vcpu)
 /* SDM table 28-5. */
 static void exit_io(struct vcpu *vcpu)
 {
-    uint64_t qualification = vmx_vcpu(vcpu)->qualification;
+    uint64_t qualification = exit_qualify(vcpu);
     uint16_t port = QUAL_IO_PORT(qualification);
 
     if (UNLIKELY(qualification & QUAL_IO_STRING))
@@ -142,7 +142,7 @@ static void exit_ept_violation(struct vcpu *vcpu)
 {
     uint64_t qualification = vmx_vcpu(vcpu)->qualification;
     struct exit_memory access = {
-        .gpa = vmread(VMCS_GUEST_PHYSICAL),
+        .gpa = vmread_surely(VMCS_GUEST_PHYSICAL),
         .write = qualification & QUAL_EPT_WRITE,
         .fetch = qualification & QUAL_EPT_FETCH,
         .table_walk = qualification & QUAL_EPT_GVA_VALID && !(qualification & QUAL_EPT_TRANSLATED),
@@ -187,15 +187,11 @@ static void exit_refused(struct vcpu *vcpu)
 
 #define INSN(fn)                                                                                             \
     {                                                                                                        \
-        fn, true, false                                                                                      \
-    }
-#define INSN_QUALIFIED(fn)                                                                                   \
-    {                                                                                                        \
-        fn, true, true                                                                                       \
+        fn, true                                                                                             \
     }
 #define OTHER(fn)                                                                                            \
     {                                                                                                        \
-        fn, false, false                                                                                     \
+        fn, false                                                                                            \
     }
 
 const struct exit_row vmx_exit_rows[REASON_COUNT + 1] = {
@@ -224,8 +220,8 @@ const struct exit_row vmx_exit_rows[REASON_COUNT + 1] = {
     [REASON_VMWRITE] = INSN(exit_undefined),
     [REASON_VMXOFF] = INSN(exit_undefined),
     [REASON_VMXON] = INSN(exit_undefined),
-    [REASON_CR_ACCESS] = INSN_QUALIFIED(exit_cr),
-    [REASON_IO] = INSN_QUALIFIED(exit_io),
+    [REASON_CR_ACCESS] = INSN(exit_cr),
+    [REASON_IO] = INSN(exit_io),
     [REASON_RDMSR] = INSN(exit_rdmsr),
     [REASON_WRMSR] = INSN(exit_wrmsr),
     [REASON_MWAIT] = INSN(exit_undefined),

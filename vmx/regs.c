@@ -195,7 +195,7 @@ bool vmx_get_long_root(struct vcpu *vcpu, uint64_t *cr3)
     bool mode64;
 
     vmcs_borrow(v);
-    mode64 = v->efer & EFER_LMA && vmread(VMCS_GUEST_ACCESS(SEG_CS)) & SEG_ATTR_L;
+    mode64 = v->efer & EFER_LMA && vmread_surely(VMCS_GUEST_ACCESS(SEG_CS)) & SEG_ATTR_L;
     if (mode64)
         *cr3 = vmread_surely(VMCS_GUEST_CR3);
     vmcs_return(v);

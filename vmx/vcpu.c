@@ -132,6 +132,7 @@ static void guest_reset(struct vmx_vcpu *v)
     vmwrite(VMCS_LINK_POINTER, ~0ull);
     v->vcpu->gpr[REG_RDX] = cpuid(1, 0).eax;
     vcpu_set_rip(v->vcpu, 0xfff0);
+    v->rip = ~v->vcpu->rip;
 }
 
 static int pages_alloc(struct vmx_vcpu *v)

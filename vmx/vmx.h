@@ -86,6 +86,7 @@ struct vmx_vcpu {
     uint32_t shadow;              /* VALID_SHADOW */
     uint64_t rflags;              /* VALID_RFLAGS */
     uint64_t qualification;       /* of the last exit */
+    uint64_t rip;                 /* of the last exit */
     const char *failure;          /* with REASON_REFUSED: why */
     bool entry_failed;            /* with REASON_REFUSED: the CPU found a rule of VM entry broken */
     bool intr_window;             /* an exit is asked for when the guest can take an interrupt */
@@ -160,6 +161,16 @@ void vmx_unload(struct vcpu *vcpu);
 /* entry.c */
 void vmx_enter(struct vcpu *vcpu, uint64_t deadline);
 struct vcpu *vmx_exited(struct vcpu *vcpu);
+/* The exit qualification. That of most instructions says nothing, so that handlers ask; for all else, it was read. */
+static inline uint64_t exit_qualify(struct vcpu *vcpu)
+{
+    uint64_t qualification = vmread_surely(VMCS_QUALIFICATION);
+
+    vmx_vcpu(vcpu)->qualification = qualification;
+    vcpu_trace_last(vcpu)->info = (uint32_t)qualification;
+    return qualification;
+}
+
 /* entry.asm. Returns 0 when vmx_exited has returned NULL, 1 for VMfailInvalid, 2 for VMfailValid (SDM 31.2). */
 uint32_t vmx_run(struct vmx_frame *frame, bool launched);
 void vmx_run_exit(void); /* where the CPU comes back: HOST_RIP */
@@ -169,7 +180,6 @@ struct exit_row {
     void (*handle)(struct vcpu *vcpu); /* NULL: nothing here causes such an exit */
     bool
         insn; /* an instruction did: its length is valid, and no event's delivery was cut short (SDM 28.2.5) */
-    bool qualified; /* of an instruction: there is an exit qualification. Other exits have it read anyway */
 };
 extern const struct exit_row vmx_exit_rows[];
 

@@ -35,6 +35,7 @@ typedef uint64_t gva_t; /* guest virtual address */
 #define PACKED            __attribute__((packed))
 #define NORETURN          __attribute__((noreturn))
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define ALWAYS_INLINE     inline __attribute__((always_inline))
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define LIKELY(x)         __builtin_expect(!!(x), 1)
 #define UNLIKELY(x)       __builtin_expect(!!(x), 0)

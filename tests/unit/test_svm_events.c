@@ -74,7 +74,6 @@ static void software_events_return_behind_the_instruction(void **state)
     inject(EVENT_SOFT_EXCEPTION, EXC_BP, false, 0, 1);
     assert_int_equal(vmcb.event_inj, 0x80000303);
     assert_int_equal(vcpu.rip, 0x1001);
-    assert_true(vcpu.rip_dirty);
     assert_int_equal(vmcb.nrip, 0x1001);
     inject(EVENT_SOFT_INT, 0x80, false, 0, 2);
     assert_int_equal(vmcb.event_inj, 0x80000480);
