@@ -79,13 +79,13 @@ void event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t err
     events->exception = raised;
     if (event_is_fault(raised.vector))
         vcpu_set(vcpu, REG_RFLAGS, vcpu_get(vcpu, REG_RFLAGS) | RFLAGS_RF);
-    vcpu_look(vcpu);
+    vcpu_look_events(vcpu);
 }
 
 void event_reinject(struct vcpu *vcpu, const struct event *event)
 {
     vcpu->events.reinject = *event;
-    vcpu_look(vcpu);
+    vcpu_look_events(vcpu);
 }
 
 static bool event_deliver_nmi(struct vcpu *vcpu, bool *injected)
@@ -111,14 +111,10 @@ static bool event_deliver_interrupt(struct vcpu *vcpu, bool injected)
     vector = vcpu->irqchip->peek(vcpu->irqchip_ctx);
     if (LIKELY(vector < 0))
         return false;
-    if (injected || !vcpu_ops->can_inject(vcpu, EVENT_INTERRUPT))
+    if (injected || !vcpu_ops->inject_interrupt(vcpu, (uint8_t)vector))
         return true;
-    vcpu->irqchip->accept(vcpu->irqchip_ctx, vector);
     vcpu->stats.interrupts++;
-    vcpu_ops->inject(vcpu,
-                     &(struct event){.valid = true, .vector = (uint8_t)vector, .type = EVENT_INTERRUPT});
-    /* A further one may wait behind it. */
-    return vcpu->irqchip->peek(vcpu->irqchip_ctx) >= 0;
+    return vcpu->irqchip->accept(vcpu->irqchip_ctx, vector);
 }
 
 /* Injects what doesn't depend on the guest's flags. */
@@ -154,7 +150,18 @@ static void event_window(struct vcpu *vcpu, enum event_type type, bool open)
     vcpu_ops->window(vcpu, type, open);
 }
 
-void event_deliver(struct vcpu *vcpu)
+/* Interrupts, and nothing else but windows that are open. */
+static inline void event_deliver_usual(struct vcpu *vcpu)
+{
+    bool irq_waits = event_deliver_interrupt(vcpu, false);
+
+    if (LIKELY(!irq_waits && !vcpu->events.windows))
+        return;
+    event_window(vcpu, EVENT_NMI, false);
+    event_window(vcpu, EVENT_INTERRUPT, irq_waits);
+}
+
+static __attribute__((noinline)) void event_deliver_any(struct vcpu *vcpu)
 {
     bool injected = event_deliver_exception(vcpu);
     bool nmi_waits = event_deliver_nmi(vcpu, &injected);
@@ -162,6 +169,23 @@ void event_deliver(struct vcpu *vcpu)
 
     event_window(vcpu, EVENT_NMI, nmi_waits);
     event_window(vcpu, EVENT_INTERRUPT, irq_waits);
+}
+
+void event_deliver(struct vcpu *vcpu)
+{
+    const struct vcpu_events *events = &vcpu->events;
+
+    if (UNLIKELY(events->exception.valid | events->reinject.valid |
+                 __atomic_load_n(&events->nmi_pending, __ATOMIC_RELAXED)))
+        event_deliver_any(vcpu);
+    else
+        event_deliver_usual(vcpu);
+}
+
+void event_attend(struct vcpu *vcpu)
+{
+    __atomic_and_fetch(&vcpu->look, (uint8_t)~LOOK_EVENTS, __ATOMIC_SEQ_CST);
+    event_deliver(vcpu);
 }
 
 bool event_wakes(struct vcpu *vcpu)

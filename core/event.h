@@ -36,8 +36,9 @@ struct vcpu_events {
 
 /* The interrupt controllers as a vCPU sees them (the board provides it). */
 struct irqchip_ops {
-    int (*peek)(void *chip);                /* the vector that would be taken now, or -1; changes nothing */
-    void (*accept)(void *chip, int vector); /* it was injected: IRR -> ISR, or the PIC's INTA */
+    int (*peek)(void *chip); /* the vector that would be taken now, or -1; changes nothing */
+    /* It was injected: IRR -> ISR, or the PIC's INTA. True if another one could be taken right behind it. */
+    bool (*accept)(void *chip, int vector);
     /* The task priority as CR8 shows it (0-15). A back end that lets the guest change it without an exit reads the guest's
      * value back after each exit and calls set_cr8 when it differs. */
     uint8_t (*get_cr8)(void *chip);
@@ -92,7 +93,9 @@ static inline void event_raise_ud(struct vcpu *vcpu)
 }
 /* The back end's report of an event whose delivery an exit interrupted. */
 void event_reinject(struct vcpu *vcpu, const struct event *event);
-/* Before each entry: injects at most one event and opens windows for what has to wait. */
+/* Before an entry: injects at most one event and opens windows for what has to wait. */
 void event_deliver(struct vcpu *vcpu);
+/* The same for a vCPU of which look is LOOK_EVENTS. */
+void event_attend(struct vcpu *vcpu);
 /* True if event_deliver would have something to do that ends a HLT. */
 bool event_wakes(struct vcpu *vcpu);

@@ -244,5 +244,5 @@ void exit_window(struct vcpu *vcpu, enum event_type type)
 {
     (void)type;
     vcpu->stats.exits[STATS_WINDOW]++;
-    vcpu_look(vcpu);
+    vcpu_look_events(vcpu);
 }

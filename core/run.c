@@ -122,7 +122,7 @@ static void run_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
     uint32_t cpu;
 
-    __atomic_store_n(&vcpu->look, true, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vcpu->look, (uint8_t)LOOK_ALL, __ATOMIC_SEQ_CST);
     switch (__atomic_load_n(&vcpu->sched.state, __ATOMIC_SEQ_CST)) {
     case SCHED_BLOCKED:
         if (__atomic_load_n(&vcpu->parked, __ATOMIC_RELAXED))
@@ -145,6 +145,16 @@ static void run_interrupt(struct vcpu *vcpu, uint8_t vector)
 void vcpu_kick(struct vcpu *vcpu)
 {
     run_interrupt(vcpu, VECTOR_WAKE);
+}
+
+/* What runs here can't block at the same time, so that there is nothing to wake, and the back end is about to look. */
+void vcpu_kick_events(struct vcpu *vcpu)
+{
+    if (LIKELY(this_cpu()->vcpu == vcpu) &&
+        LIKELY(__atomic_load_n(&vcpu->sched.state, __ATOMIC_RELAXED) == SCHED_RUNNING))
+        vcpu_look_events(vcpu);
+    else
+        vcpu_kick(vcpu);
 }
 
 void vcpu_notify(struct vcpu *vcpu)
@@ -241,7 +251,7 @@ static void run_update_wake(struct vcpu *vcpu)
 /* What was added up to now is going to be seen. Whoever adds more sets `look` anew, and an interrupt ends the next entry at once. */
 static void run_look_begin(struct vcpu *vcpu)
 {
-    __atomic_store_n(&vcpu->look, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vcpu->look, 0, __ATOMIC_SEQ_CST);
 }
 
 /* Runs those that are due. */

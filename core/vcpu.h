@@ -98,7 +98,7 @@ struct vcpu {
     uint8_t state;  /* enum vcpu_state */
     union {
         struct {
-            bool look;         /* something may have to be done before the next entry: vcpu_look() */
+            uint8_t look;      /* LOOK_...: something may have to be done before the next entry */
             uint8_t attention; /* the same within the back end; its own bits */
         };
         uint16_t before_entry; /* both at once */
@@ -150,13 +150,22 @@ static inline void vcpu_set_rip(struct vcpu *vcpu, uint64_t rip)
     vcpu->rip = rip;
 }
 
+#define LOOK_EVENTS BIT(0) /* core/event.c has something to deliver, perhaps: not a matter for the run loop */
+#define LOOK_ALL    (LOOK_EVENTS | BIT(1))
+
 /*
  * Has the run loop look at all that a vCPU may have to do: events, signals, timers, a stop. Without it the vCPU goes straight
  * back into the guest, so that whoever adds such work says so, behind adding it, from any core; vcpu_kick does it too.
  */
 static inline void vcpu_look(struct vcpu *vcpu)
 {
-    __atomic_store_n(&vcpu->look, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&vcpu->look, (uint8_t)LOOK_ALL, __ATOMIC_RELEASE);
+}
+
+/* The same for events alone, by the core that runs the vCPU. */
+static inline void vcpu_look_events(struct vcpu *vcpu)
+{
+    __atomic_or_fetch(&vcpu->look, (uint8_t)LOOK_EVENTS, __ATOMIC_RELEASE);
 }
 
 /* Neither the run loop nor the back end has anything to look at. */
@@ -205,5 +214,7 @@ void vcpu_take_signals(struct vcpu *vcpu);
 int vcpu_reset(struct vcpu *vcpu, bool init) MUST_CHECK;
 /* Tells a vCPU, from any core, to look at its events: leaves the guest or wakes it from HLT. */
 void vcpu_kick(struct vcpu *vcpu);
+/* The same for an interrupt that may be deliverable, and no other work: the core that runs the vCPU itself has less to do then. */
+void vcpu_kick_events(struct vcpu *vcpu);
 /* The same for what was posted to its vapic: with CAP_POSTED it need not leave the guest. */
 void vcpu_notify(struct vcpu *vcpu);

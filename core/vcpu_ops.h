@@ -39,7 +39,7 @@ struct vcpu_ops {
     void (*unload)(struct vcpu *vcpu);
     /*
      * Enters the guest, acts on its exit by calling one exit_... of core/exit.h, and enters it again, until an exit leaves
-     * vcpu->look set. Host interrupts stay off: one that comes is an exit, which sets it. When an exit is acted on, vcpu->rip,
+     * more than events in vcpu->look, which it has delivered itself. Host interrupts stay off: one that comes is an exit, which sets it. When an exit is acted on, vcpu->rip,
      * insn_len and the trace are filled in, and an event whose delivery was interrupted has been given to event_reinject.
      * `deadline` is the host TSC at which the guest must leave at the latest, UINT64_MAX for none; used if
      * CAP_PREEMPTION_TIMER, ignored otherwise.
@@ -64,6 +64,8 @@ struct vcpu_ops {
     bool (*can_inject)(struct vcpu *vcpu,
                        enum event_type type); /* EVENT_INTERRUPT (IF, shadow) or EVENT_NMI (blocking) */
     void (*inject)(struct vcpu *vcpu, const struct event *event);
+    /* Both at once for an interrupt, which most events are: false, it isn't deliverable now. */
+    bool (*inject_interrupt)(struct vcpu *vcpu, uint8_t vector);
     void (*window)(struct vcpu *vcpu, enum event_type type, bool open);
     void (*clear_shadow)(struct vcpu *vcpu); /* STI or MOV SS shadow ends */
     void (*tsc_offset)(struct vcpu *vcpu, uint64_t offset);

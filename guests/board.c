@@ -101,7 +101,7 @@ static void board_lapic_eoi(void *ctx, uint8_t vector)
 
 static void board_lapic_kick(void *ctx)
 {
-    vcpu_kick(((struct board_cpu *)ctx)->vcpu);
+    vcpu_kick_events(((struct board_cpu *)ctx)->vcpu);
 }
 
 static void board_lapic_notify(void *ctx)
@@ -134,18 +134,20 @@ static int board_peek(void *ctx)
     return vlapic_peek(&cpu->lapic);
 }
 
-static void board_accept(void *ctx, int vector)
+/* Of two that the LAPIC could deliver, the second has to wait for the EOI of the first, or is more urgent and came just now. */
+static bool board_accept(void *ctx, int vector)
 {
     struct board_cpu *cpu = ctx;
     struct vm *vm = cpu->board->vm;
 
     if (!cpu->from_pic) {
         vlapic_accept(&cpu->lapic, vector);
-        return;
+        return UNLIKELY(vpic_asserted(&cpu->board->pic)) && board_peek(ctx) >= 0;
     }
     lock_take(&vm->devices);
     vpic_accept(&cpu->board->pic, vector);
     lock_drop(&vm->devices);
+    return board_peek(ctx) >= 0;
 }
 
 static uint8_t board_get_cr8(void *ctx)

@@ -3,6 +3,7 @@
 #include "core/x86/cr.h"
 #include "svm/cr8.h"
 #include "svm/nmi.h"
+#include "svm/svm.h"
 
 /* SVM knows INT1, INT3 and INTO as exceptions. */
 static uint64_t events_type(const struct event *event)
@@ -56,6 +57,22 @@ void svm_events_inject(struct vcpu *vcpu, const struct event *event)
     vmcb->event_inj = s->injected = word;
     attention_set(s, ATTENTION_INJECTED);
     vmcb->int_shadow &= ~SHADOW_ACTIVE;
+}
+
+/* The processor clears EVENTINJ at the exit (15.6), and there is nothing else to be done about an interrupt, but on QEMU (virq.h). */
+bool svm_events_inject_interrupt(struct vcpu *vcpu, uint8_t vector)
+{
+    struct svm_vcpu *s = svm_vcpu(vcpu);
+    struct vmcb *vmcb = s->vmcb;
+
+    if (!(vmcb->rflags & RFLAGS_IF) || vmcb->int_shadow & SHADOW_ACTIVE)
+        return false;
+    vmcb->event_inj = EVENT_VALID | vector;
+    if (svm_inject_by_virq) {
+        s->injected = vmcb->event_inj;
+        attention_set(s, ATTENTION_INJECTED);
+    }
+    return true;
 }
 
 /*

@@ -176,6 +176,7 @@ static const struct vcpu_ops svm_ops = {
     .set_msr = svm_vcpu_set_msr,
     .can_inject = svm_events_can_inject,
     .inject = svm_events_inject,
+    .inject_interrupt = svm_events_inject_interrupt,
     .window = svm_events_window,
     .clear_shadow = svm_events_clear_shadow,
     .tsc_offset = svm_vcpu_tsc_offset,

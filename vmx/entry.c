@@ -153,7 +153,9 @@ static inline void exit_act(struct vcpu *vcpu, uint64_t reason)
 
 static NOINLINE bool entry_hindered(struct vcpu *vcpu)
 {
-    return !vcpu->look && entry_attend(vmx_vcpu(vcpu));
+    if (vcpu->look == LOOK_EVENTS)
+        event_attend(vcpu);
+    return !vcpu->look && (!vcpu->attention || entry_attend(vmx_vcpu(vcpu)));
 }
 
 /* After each exit. Returns its argument, to go back into the guest, or NULL. */

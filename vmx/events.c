@@ -73,6 +73,16 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event)
     vmwrite(VMCS_ENTRY_INTR_INFO, info);
 }
 
+bool vmx_inject_interrupt(struct vcpu *vcpu, uint8_t vector)
+{
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+
+    if (!(rflags_get(v) & RFLAGS_IF) || shadow_get(v) & SHADOW_INSN)
+        return false;
+    vmwrite(VMCS_ENTRY_INTR_INFO, INTR_VALID | vector);
+    return true;
+}
+
 void vmx_window(struct vcpu *vcpu, enum event_type type, bool open)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);

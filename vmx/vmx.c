@@ -216,6 +216,7 @@ static const struct vcpu_ops vmx_ops = {
     .set_msr = vmx_set_msr,
     .can_inject = vmx_can_inject,
     .inject = vmx_inject,
+    .inject_interrupt = vmx_inject_interrupt,
     .window = vmx_window,
     .clear_shadow = vmx_clear_shadow,
     .tsc_offset = vmx_tsc_offset,

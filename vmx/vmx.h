@@ -214,6 +214,7 @@ void msr_swap_out(struct vmx_vcpu *v);
 /* events.c */
 bool vmx_can_inject(struct vcpu *vcpu, enum event_type type);
 void vmx_inject(struct vcpu *vcpu, const struct event *event);
+bool vmx_inject_interrupt(struct vcpu *vcpu, uint8_t vector);
 void vmx_window(struct vcpu *vcpu, enum event_type type, bool open);
 void vmx_clear_shadow(struct vcpu *vcpu);
 void shadow_set(struct vmx_vcpu *v, uint32_t shadow);

@@ -14,17 +14,9 @@ static uint64_t set_word(const uint64_t set[4], uint32_t i)
     return __atomic_load_n(&set[i], __ATOMIC_RELAXED);
 }
 
-/* Both sets are mostly empty when they are looked at: that is found out first. */
-static bool set_empty(const uint64_t set[4])
-{
-    return (set_word(set, 0) | set_word(set, 1) | set_word(set, 2) | set_word(set, 3)) == 0;
-}
-
 /* The highest vector in a set, or 0. */
 static uint32_t set_highest(const uint64_t set[4])
 {
-    if (LIKELY(set_empty(set)))
-        return 0;
     for (uint32_t i = 4; i-- > 0;) {
         uint64_t word = set_word(set, i);
 

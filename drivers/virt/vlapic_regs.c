@@ -126,6 +126,11 @@ static void self_ipi(struct vlapic *l, uint8_t vector)
         vlapic_post(l, vector, false);
 }
 
+static bool icr_is_to_self(uint32_t icr)
+{
+    return ICR_SHORTHAND(icr) == APIC_TO_SELF && ICR_DELIVERY(icr) <= APIC_LOWEST;
+}
+
 /* SDM 11.6.1. IPIs but INIT are edge-triggered whatever the trigger bit says, and INIT de-assert is long gone. */
 static void icr_send(struct vlapic *l, uint32_t icr, uint32_t dest)
 {
@@ -142,9 +147,7 @@ static void icr_send(struct vlapic *l, uint32_t icr, uint32_t dest)
 
     if (message.delivery == APIC_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
         return;
-    if (fixed && message.shorthand == APIC_TO_SELF)
-        self_ipi(l, message.vector);
-    else if (fixed && message.vector < VECTOR_FIRST)
+    if (fixed && message.vector < VECTOR_FIRST)
         vlapic_error(l, ESR_SEND_VECTOR);
     else
         l->config.send(l->config.ctx, &message);
@@ -155,7 +158,10 @@ static void icr_write_xapic(struct vlapic *l, uint32_t value)
     uint32_t dest = l->icr_high >> 24;
 
     l->icr_low = value & ~ICR_BUSY;
-    icr_send(l, l->icr_low, dest == 0xff ? APIC_BROADCAST : dest);
+    if (icr_is_to_self(l->icr_low))
+        self_ipi(l, (uint8_t)value);
+    else
+        icr_send(l, l->icr_low, dest == 0xff ? APIC_BROADCAST : dest);
 }
 
 /* While the LAPIC is disabled by software, mask bits can't be cleared. */
@@ -299,7 +305,10 @@ static void icr_write_x2apic(struct vlapic *l, uint64_t value)
 {
     l->icr_low = (uint32_t)value & ~ICR_BUSY;
     l->icr_high = (uint32_t)(value >> 32);
-    icr_send(l, l->icr_low, l->icr_high);
+    if (icr_is_to_self(l->icr_low))
+        self_ipi(l, (uint8_t)value);
+    else
+        icr_send(l, l->icr_low, l->icr_high);
 }
 
 static enum bus_result x2apic_write(struct vlapic *l, uint64_t reg, const struct bus_access *access)

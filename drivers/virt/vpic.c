@@ -235,7 +235,7 @@ static void chip_write(struct vpic_chip *c, uint64_t port, uint8_t value)
 }
 
 /* A poll is an INTA that shows the input instead of a vector. */
-static uint8_t chip_poll(struct vpic *p, struct vpic_chip *c)
+static __attribute__((noinline)) uint8_t chip_poll(struct vpic *p, struct vpic_chip *c)
 {
     int line = chip_pending(c);
 
@@ -247,7 +247,7 @@ static uint8_t chip_poll(struct vpic *p, struct vpic_chip *c)
     return (uint8_t)(POLL_INT | line);
 }
 
-static void pic_read(struct vpic *p, struct vpic_chip *c, struct bus_access *access)
+static inline void pic_read(struct vpic *p, struct vpic_chip *c, struct bus_access *access)
 {
     if (UNLIKELY(c->poll))
         access->value = chip_poll(p, c);

@@ -93,6 +93,14 @@ static void fake_inject(struct vcpu *v, const struct event *e)
     fake.injected = *e;
     fake.injections++;
 }
+static bool fake_inject_interrupt(struct vcpu *v, uint8_t vector)
+{
+    struct event event = {.valid = true, .vector = vector, .type = EVENT_INTERRUPT};
+
+    if (fake.can_interrupt)
+        fake_inject(v, &event);
+    return fake.can_interrupt;
+}
 static void fake_window(struct vcpu *v, enum event_type t, bool open)
 {
     (void)v;
@@ -111,6 +119,7 @@ static const struct vcpu_ops fake_ops = {
     .clear_shadow = fake_clear_shadow,
     .can_inject = fake_can_inject,
     .inject = fake_inject,
+    .inject_interrupt = fake_inject_interrupt,
     .window = fake_window,
 };
 
@@ -119,11 +128,12 @@ static int fake_peek(void *chip)
     (void)chip;
     return fake.pending[0];
 }
-static void fake_accept(void *chip, int vector)
+static bool fake_accept(void *chip, int vector)
 {
     (void)chip;
     (void)vector;
     memmove(fake.pending, fake.pending + 1, sizeof fake.pending - sizeof fake.pending[0]);
+    return fake.pending[0] >= 0;
 }
 static uint8_t fake_get_cr8(void *chip)
 {

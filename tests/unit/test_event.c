@@ -188,6 +188,43 @@ static void only_an_enabled_interrupt_ends_hlt(void **state)
     assert_true(event_wakes(&fake.vcpu));
 }
 
+/* What the back end does when only events are to be looked at. */
+static void events_alone_leave_the_run_loop_out(void **state)
+{
+    struct vcpu *v = &fake.vcpu;
+
+    (void)state;
+    assert_true(vcpu_unhindered(v));
+    event_raise(v, EXC_UD, false, 0);
+    assert_int_equal(v->look, LOOK_EVENTS);
+    assert_false(vcpu_unhindered(v));
+    event_attend(v);
+    assert_int_equal(fake.injected.vector, EXC_UD);
+    assert_true(vcpu_unhindered(v));
+    vcpu_look(v);
+    vcpu_look_events(v);
+    assert_int_equal(v->look, LOOK_ALL);
+    event_attend(v);
+    assert_int_not_equal(v->look, 0);
+}
+
+/* The quick way and the one for all kinds of events do the same. */
+static void windows_close_when_nothing_waits(void **state)
+{
+    (void)state;
+    fake.can_interrupt = fake.can_nmi = false;
+    fake.vcpu.events.nmi_pending = true;
+    fake.pending[0] = 0x31;
+    event_deliver(&fake.vcpu);
+    assert_true(fake.windows[EVENT_NMI] && fake.windows[EVENT_INTERRUPT]);
+    fake.vcpu.events.nmi_pending = false;
+    event_deliver(&fake.vcpu);
+    assert_true(!fake.windows[EVENT_NMI] && fake.windows[EVENT_INTERRUPT]);
+    fake.pending[0] = -1;
+    event_deliver(&fake.vcpu);
+    assert_true(!fake.windows[EVENT_NMI] && !fake.windows[EVENT_INTERRUPT]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +240,8 @@ int main(void)
         cmocka_unit_test_setup(fault_during_an_interrupts_delivery_keeps_the_interrupt, setup),
         cmocka_unit_test_setup(interrupt_cut_short_waits_for_if, setup),
         cmocka_unit_test_setup(only_an_enabled_interrupt_ends_hlt, setup),
+        cmocka_unit_test_setup(events_alone_leave_the_run_loop_out, setup),
+        cmocka_unit_test_setup(windows_close_when_nothing_waits, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
