@@ -4,10 +4,14 @@
 #include "core/lib/panic.h"
 #include "core/lib/string.h"
 
+/* Holds nothing. */
+static const struct bus_range bus_end = {.base = UINT64_MAX};
+
 void bus_init(struct bus *bus, const char *kind)
 {
     memset(bus, 0, sizeof(*bus));
     bus->kind = kind;
+    bus->ranges[0] = bus_end;
 }
 
 void bus_init_numbered(struct bus *bus, const char *kind)
@@ -44,7 +48,7 @@ int bus_claim(struct bus *bus, uint64_t base, uint64_t len, bus_handler handler,
         return ERR_BUSY;
     if (bus->count == BUS_MAX_RANGES)
         return ERR_NOMEM;
-    memmove(&bus->ranges[at + 1], &bus->ranges[at], (bus->count - at) * sizeof(bus->ranges[0]));
+    memmove(&bus->ranges[at + 1], &bus->ranges[at], (bus->count - at + 1) * sizeof(bus->ranges[0]));
     bus->ranges[at] = (struct bus_range){base, len, handler, dev, name, false};
     bus->count++;
     return 0;
@@ -58,8 +62,7 @@ int bus_release(struct bus *bus, uint64_t base)
         return ERR_NOTFOUND;
     memmove(&bus->ranges[after - 1], &bus->ranges[after], (bus->count - after) * sizeof(bus->ranges[0]));
     bus->count--;
-    /* A slot beyond count has length 0, so that a hint at it never matches. */
-    bus->ranges[bus->count] = (struct bus_range){0};
+    bus->ranges[bus->count] = bus_end; /* a hint at it never matches */
     return 0;
 }
 
@@ -75,10 +78,10 @@ const struct bus_range *bus_search(struct bus *bus, uint64_t addr, uint32_t size
 {
     uint32_t at = bus_rank(bus, addr);
 
-    if (at == 0 || !bus_range_holds(&bus->ranges[at - 1], addr, size))
+    if (at == 0)
         return NULL;
     __atomic_store_n(&bus->hint, at - 1, __ATOMIC_RELAXED);
-    return &bus->ranges[at - 1];
+    return bus_range_holds(&bus->ranges[at - 1], addr, size) ? &bus->ranges[at - 1] : NULL;
 }
 
 void bus_unclaimed(struct bus_access *access)

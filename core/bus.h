@@ -38,8 +38,9 @@ struct bus {
     bool numbered;    /* an address is a whole register's number (MSRs), not a byte's */
     const char *kind; /* "port", "mmio" or "msr", for logs */
     uint32_t count;
-    uint32_t hint;                           /* the range of the last access: most accesses come in series */
-    struct bus_range ranges[BUS_MAX_RANGES]; /* sorted by base, no two overlap */
+    uint32_t hint; /* the range of the last access, or that below it: most accesses come in series */
+    struct bus_range ranges[BUS_MAX_RANGES +
+                            1]; /* sorted by base, no two overlap; behind the last, an empty one at the end */
     /* Unclaimed addresses that were logged already: a small set that is never emptied. */
     uint64_t logged[32];
     uint32_t logged_count;
@@ -64,15 +65,19 @@ static inline bool bus_range_holds(const struct bus_range *range, uint64_t addr,
 }
 
 /*
- * The range that all of an access is in, or NULL. Looks where the last access went, then everywhere. Several vCPUs may race for
- * the hint; any value of it is safe.
+ * The range that all of an access is in, or NULL. Looks where the last access went, and behind that, then everywhere. Several vCPUs
+ * may race for the hint; any value of it is safe.
  */
 static inline const struct bus_range *bus_find(struct bus *bus, const struct bus_access *access)
 {
     const struct bus_range *last = &bus->ranges[__atomic_load_n(&bus->hint, __ATOMIC_RELAXED)];
     uint32_t size = bus->numbered ? 1 : access->size;
 
-    return LIKELY(bus_range_holds(last, access->addr, size)) ? last : bus_search(bus, access->addr, size);
+    if (LIKELY(bus_range_holds(last, access->addr, size)))
+        return last;
+    if (access->addr - last->base >= last->len && access->addr >= last->base && access->addr < last[1].base)
+        return NULL; /* between two */
+    return bus_search(bus, access->addr, size);
 }
 
 /*

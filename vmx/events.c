@@ -94,6 +94,11 @@ void vmx_window(struct vcpu *vcpu, enum event_type type, bool open)
     proc_control_set(v, PROC_INTR_WINDOW, v->intr_window || v->nmi_stand_in);
 }
 
+static NOINLINE void event_reblock_nmi(struct vmx_vcpu *v)
+{
+    shadow_set(v, shadow_get(v) | (uint32_t)SHADOW_NMI);
+}
+
 /* A fault of an IRET that had just ended the blocking of NMIs: it will run again, and NMIs are blocked till then (28.2.3). */
 static bool exit_unblocked_nmi(const struct vmx_vcpu *v)
 {
@@ -134,5 +139,5 @@ void vmx_events_collect(struct vcpu *vcpu)
     if (UNLIKELY(info & INTR_VALID))
         event_resume(vcpu, info);
     else if (cap(CAP_VNMI) && exit_unblocked_nmi(v))
-        shadow_set(v, shadow_get(v) | (uint32_t)SHADOW_NMI);
+        event_reblock_nmi(v);
 }

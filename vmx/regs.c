@@ -191,15 +191,10 @@ uint32_t vmx_get_cpl(struct vcpu *vcpu)
 /* Long mode has paging, so that the guest's CR3 is the VMCS's. */
 bool vmx_get_long_root(struct vcpu *vcpu, uint64_t *cr3)
 {
-    struct vmx_vcpu *v = vmx_vcpu(vcpu);
-    bool mode64;
-
-    vmcs_borrow(v);
-    mode64 = v->efer & EFER_LMA && vmread_surely(VMCS_GUEST_ACCESS(SEG_CS)) & SEG_ATTR_L;
-    if (mode64)
-        *cr3 = vmread_surely(VMCS_GUEST_CR3);
-    vmcs_return(v);
-    return mode64;
+    if (!(vmx_vcpu(vcpu)->efer & EFER_LMA) || !(vmread_surely(VMCS_GUEST_ACCESS(SEG_CS)) & SEG_ATTR_L))
+        return false;
+    *cr3 = vmread_surely(VMCS_GUEST_CR3);
+    return true;
 }
 
 static void code_read(struct vmx_vcpu *v, struct vcpu_code *out)

@@ -260,6 +260,18 @@ static uint32_t xapic_read(struct vlapic *l, uint64_t reg, uint64_t now)
     return 0;
 }
 
+/* What is written most, in both modes. Neither is shown in a page. */
+static inline bool write_frequent(struct vlapic *l, uint64_t reg, uint64_t value)
+{
+    if (reg == REG_EOI)
+        vlapic_eoi(l);
+    else if (reg == REG_TPR)
+        vlapic_set_tpr(l, (uint8_t)value);
+    else
+        return false;
+    return true;
+}
+
 /*
  * Registers are the first four of each 16 bytes. Software must use aligned dwords (SDM 11.4.1); of anything else, reads
  * give the bytes that are there, and writes vanish unless they cover the dword.
@@ -276,7 +288,9 @@ enum bus_result vlapic_mmio(void *dev, struct bus_access *access)
     }
     vlapic_page_adopt(l);
     if (access->write) {
-        if (LIKELY(byte == 0 && access->size >= 4))
+        if (UNLIKELY(byte != 0 || access->size < 4))
+            return BUS_OK;
+        if (!write_frequent(l, reg, (uint32_t)access->value))
             vlapic_xapic_write(l, reg, (uint32_t)access->value, access->now);
     } else {
         access->value = byte < 4 ? xapic_read(l, reg, access->now) >> 8 * byte : 0;
@@ -331,12 +345,12 @@ enum bus_result vlapic_msr(void *dev, struct bus_access *access)
 
     if (UNLIKELY(!x2apic_mode(l)))
         return BUS_FAULT;
-    /* By far the most frequent access. */
-    if (LIKELY(access->write && access->addr == REG_EOI && access->value == 0)) {
-        vlapic_eoi(l);
-        return BUS_OK;
-    }
-    if (access->write)
+    if (access->write) {
+        /* An EOI has to be 0. */
+        if (LIKELY(access->value <= (access->addr == REG_EOI ? 0 : 0xff)) &&
+            write_frequent(l, access->addr, access->value))
+            return BUS_OK;
         return x2apic_write(l, access->addr, access);
+    }
     return x2apic_read(l, access->addr, access);
 }

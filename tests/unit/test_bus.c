@@ -154,12 +154,54 @@ static void test_log_once(void **state)
     assert_false(bus_log_once(&bus, 3));
 }
 
+/* Where the hint points to must not matter: all pairs of accesses, with every number of ranges, against a look at all ranges. */
+static void test_hint_is_only_a_hint(void **state)
+{
+    struct probe probes[BUS_MAX_RANGES];
+
+    (void)state;
+    bus_init(&bus, "port");
+    for (uint32_t n = 0; n <= BUS_MAX_RANGES; n++) {
+        for (uint64_t first = 0; first < 8 * n + 16; first++)
+            for (uint64_t then = first & 3; then < 8 * n + 16; then += 7) {
+                uint64_t value = 0;
+                bool claimed = then >= 8 && (then - 8) % 8 < 3 && (then - 8) / 8 < n;
+
+                access_at(first, 1, false, &value);
+                assert_int_equal(access_at(then, 1, false, &value), claimed ? BUS_OK : BUS_UNCLAIMED);
+            }
+        if (n < BUS_MAX_RANGES)
+            assert_int_equal(claim(&probes[n], 8 + 8 * n, 3), 0);
+    }
+}
+
+static void test_timeless_is_kept(void **state)
+{
+    struct probe a, b;
+    struct bus_access access = {.addr = 0x20, .size = 1};
+
+    (void)state;
+    bus_init(&bus, "port");
+    assert_int_equal(claim(&a, 0x20, 4), 0);
+    bus_set_timeless(&bus, 0x20);
+    assert_int_equal(claim(&b, 0x10, 4), 0);
+    assert_true(bus_find(&bus, &access)->timeless);
+    access.addr = 0x10;
+    assert_false(bus_find(&bus, &access)->timeless);
+    EXPECT_PANIC(bus_set_timeless(&bus, 0x11));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_claims),   cmocka_unit_test(test_full),
-        cmocka_unit_test(test_dispatch), cmocka_unit_test(test_unclaimed),
-        cmocka_unit_test(test_log_once), cmocka_unit_test(test_release_forgets),
+        cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_dispatch),
+        cmocka_unit_test(test_unclaimed),
+        cmocka_unit_test(test_log_once),
+        cmocka_unit_test(test_release_forgets),
+        cmocka_unit_test(test_hint_is_only_a_hint),
+        cmocka_unit_test(test_timeless_is_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
