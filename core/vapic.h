@@ -10,7 +10,8 @@
 
 #include "core/lib/types.h"
 
-enum vapic_mode { VAPIC_OFF, VAPIC_XAPIC, VAPIC_X2APIC };
+/* Moved: in xAPIC mode, but not at the usual address. Interrupts are delivered, register accesses are the model's. */
+enum vapic_mode { VAPIC_OFF, VAPIC_XAPIC, VAPIC_X2APIC, VAPIC_MOVED };
 
 /* Registers by number, the MMIO offset / 16. */
 #define VAPIC_REGS 0x40

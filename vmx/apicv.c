@@ -4,7 +4,7 @@
  * what has to be told to the VMCS about them.
  *
  * The APIC-access page is a page of the VM's memory that holds nothing: accesses to it are redirected. A guest that isn't
- * in xAPIC mode finds it as a page of ones, where hardware has nothing.
+ * in xAPIC mode, or has moved the registers, finds it as a page of ones, where hardware has nothing.
  */
 #include "core/exit.h"
 #include "core/lib/error.h"
@@ -26,6 +26,7 @@ static const uint32_t mode_proc2[] = {
     [VAPIC_OFF] = 0,
     [VAPIC_XAPIC] = PROC2_APIC_ACCESS | PROC2_APIC_REGISTERS | PROC2_INTR_DELIVERY,
     [VAPIC_X2APIC] = PROC2_X2APIC | PROC2_APIC_REGISTERS | PROC2_INTR_DELIVERY,
+    [VAPIC_MOVED] = PROC2_INTR_DELIVERY,
 };
 
 static int access_page_create(struct vm *vm)

@@ -285,6 +285,8 @@ bool vlapic_set_base(struct vlapic *l, uint64_t value)
         state_reset(l);
     if ((before ^ value) & (APIC_BASE_EN | APIC_BASE_EXTD))
         mode_update(l);
+    else if ((before ^ value) & ~PAGE_MASK)
+        vlapic_page_mode(l);
     /* A disabled one lets the PIC through. */
     l->config.kick(l->config.ctx);
     return true;

@@ -62,8 +62,12 @@ void vlapic_page_mode(struct vlapic *l)
 
     if (LIKELY(!l->config.vapic))
         return;
-    if (l->base & APIC_BASE_EN)
-        mode = l->base & APIC_BASE_EXTD ? VAPIC_X2APIC : VAPIC_XAPIC;
+    if (l->base & APIC_BASE_EN) {
+        if (l->base & APIC_BASE_EXTD)
+            mode = VAPIC_X2APIC;
+        else
+            mode = (l->base & ~PAGE_MASK) == VLAPIC_BASE ? VAPIC_XAPIC : VAPIC_MOVED;
+    }
     vapic_set_mode(l->config.vapic, mode);
     vlapic_page_show(l);
 }

@@ -212,6 +212,18 @@ static void test_modes(void **state)
     assert_int_equal(vlapic_priority(&apic), 0);
 }
 
+static void test_moved(void **state)
+{
+    (void)state;
+    vlapic_post(&apic, 0x41, false);
+    page.stale = false;
+    assert_true(vlapic_set_base(&apic, 0xfed80000 | APIC_BASE_EN | APIC_BASE_BSP));
+    assert_true(vapic_waits(&page) && page.mode == VAPIC_MOVED);
+    assert_int_equal(cpu_enters(), 0x41); /* what waits stays */
+    assert_true(vlapic_set_base(&apic, VLAPIC_BASE | APIC_BASE_EN | APIC_BASE_BSP));
+    assert_int_equal(page.mode, VAPIC_XAPIC);
+}
+
 static void test_init(void **state)
 {
     (void)state;
@@ -235,6 +247,7 @@ int main(void)
         cmocka_unit_test_setup(test_writes_that_exit, start_shared),
         cmocka_unit_test_setup(test_page_after_power_on, start_shared),
         cmocka_unit_test_setup(test_modes, start_shared),
+        cmocka_unit_test_setup(test_moved, start_shared),
         cmocka_unit_test_setup(test_init, start_shared),
     };
 
