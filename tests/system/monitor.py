@@ -93,7 +93,8 @@ class Monitor:
         """Waits for such an event after the last that was waited for, whether it was read already or not."""
         give_up = time.monotonic() + self.machine.seconds(timeout)
         while True:
-            events = parse_events(self.machine.output())
+            # The last line may be still on its way.
+            events = parse_events(self.machine.output().rpartition("\n")[0])
             for number, event in enumerate(events[self.seen:], self.seen):
                 if event["event"] == kind and fits(event, wanted):
                     self.seen = number + 1
