@@ -67,7 +67,7 @@ def test_bad_input(monitor):
 
 def test_editing(monitor):
     """Keys of a plain terminal: cursor, deletion, history, completion."""
-    assert monitor.ask("mem\x7f\x7f\x7fxpus\x1b[D\x1b[D\x1b[D\x08c\x05") == monitor.ask("cpus")
+    assert monitor.ask("mem\x7f\x7f\x7fxpus\x1b[D\x1b[D\x1b[D\x08c\x05")[0].startswith("cpu=0")
     assert monitor.ask("rubbish\x15cpus\x01\x04c")[0].startswith("cpu=0")
     monitor.ask("cpus")
     assert monitor.ask("\x1b[A\x1b[A")[0].startswith("cpu=0")       # past the mark of the last answer
