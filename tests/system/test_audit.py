@@ -19,11 +19,9 @@ def test_refuses_to_start(machine):
     assert not keel.events("vm")
 
 
-def test_under_load(kind, machine, tmp_path):
-    """Two VMs take all there is of two cores (in Bochs, of one: README, limits), a third comes and goes, a fourth's memory is
-    being scrubbed."""
-    cores = 2 if kind.vendor == "svm" else 1
-    monitor = boot(machine, tmp_path, cores=cores, hog={"cmdline": "hog=spin smp=2 for=1000000", "vcpus": "2"},
+def test_under_load(machine, tmp_path):
+    """Two VMs take all there is of two cores, a third comes and goes, a fourth's memory is being scrubbed."""
+    monitor = boot(machine, tmp_path, cores=2, hog={"cmdline": "hog=spin smp=2 for=1000000", "vcpus": "2"},
                    beat="beat=100 for=1000000", comes={"cmdline": "exits=cpuid", "autostart": "no"},
                    big={"cmdline": "fault=hang", "memory": "64M", "autostart": "no"})
     monitor.vm("beat", "running")
