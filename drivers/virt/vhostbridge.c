@@ -2,15 +2,7 @@
 
 #include "core/lib/bytes.h"
 #include "core/lib/string.h"
-
-/* The header (PCI 3.0, 6.1) */
-#define PCI_VENDOR   0x00
-#define PCI_DEVICE   0x02
-#define PCI_COMMAND  0x04
-#define PCI_STATUS   0x06
-#define PCI_REVISION 0x08
-#define PCI_CLASS    0x0a /* subclass, class */
-#define PCI_SUBSYS   0x2c /* subsystem's vendor, its device */
+#include "drivers/virt/vpci_regs.h"
 
 #define INTEL         0x8086
 #define I440FX        0x1237
@@ -58,7 +50,7 @@ void vhostbridge_init(struct vhostbridge *bridge, struct vpciconf *conf)
     put_le16(&bridge->config[PCI_STATUS], STATUS_MEDIUM);
     bridge->config[PCI_REVISION] = 2;
     put_le16(&bridge->config[PCI_CLASS], CLASS_HOST);
-    put_le32(&bridge->config[PCI_SUBSYS], SUBSYSTEM);
+    put_le32(&bridge->config[PCI_SUBSYSTEM_VENDOR], SUBSYSTEM);
     vpciconf_add(conf, VPCI_DEVFN(0, 0), &bridge->function);
 }
 

@@ -61,6 +61,21 @@ static enum bus_result data_access(struct vpciconf *conf, struct bus_access *acc
     return BUS_OK;
 }
 
+enum bus_result vpciconf_ecam(void *dev, struct bus_access *access)
+{
+    struct vpciconf *conf = dev;
+    uint32_t bus = (uint32_t)(access->addr >> 20), devfn = access->addr >> 12 & 0xff;
+    uint32_t offset = access->addr & 0xfff;
+
+    if (access->size > 4 || !IS_ALIGNED(offset, access->size) || offset >= VPCI_CONFIG_SIZE)
+        return BUS_UNCLAIMED;
+    if (access->write)
+        vpciconf_write(conf, bus, devfn, offset, access->size, (uint32_t)access->value);
+    else
+        access->value = vpciconf_read(conf, bus, devfn, offset, access->size);
+    return BUS_OK;
+}
+
 static enum bus_result reset_access(struct vpciconf *conf, struct bus_access *access)
 {
     enum bus_result result;
