@@ -1,0 +1,226 @@
+/* The block device: each request, cut in all ways, and what a driver can ask for that there isn't. */
+#include "drivers/virt/virtio_blk.h"
+
+#include "tests/unit/virtio_bench.h"
+
+#define FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | BIT(9) | BIT(13) | BIT(14))
+#define SECTORS  2048
+#define HEADER   DATA
+#define STATUS   (DATA + 0x100)
+#define BUFFER   (DATA + 0x1000)
+
+static struct virtio_blk blk;
+static uint8_t image[SECTORS * 512];
+
+static void make(bool read_only)
+{
+    const struct virtio_blk_config config = {
+        .disk = {.image = image, .len = sizeof(image), .read_only = read_only},
+        .serial = "a-name-of-more-than-20-characters",
+        .queues = 2,
+        .packed = true};
+
+    virtio_bench();
+    for (uint32_t i = 0; i < sizeof(image); i++)
+        image[i] = (uint8_t)(i / 512 + i);
+    virtio_blk_init(&blk, &bench_host, SLOT, &config);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    make(false);
+    device_start(FEATURES | VIRTIO_F_RING_PACKED, 16);
+    return 0;
+}
+
+/* Fills in the header, sends these buffers, and returns the status. */
+static uint32_t request(uint32_t type, uint64_t sector, const struct buffer *buffers, uint32_t count,
+                        uint32_t *len)
+{
+    uint16_t id;
+
+    put_le32(ram + HEADER, type);
+    put_le64(ram + HEADER + 8, sector);
+    ram[STATUS] = 0xff;
+    driver_add(buffers, count);
+    pci_store(NOTIFY, 2, 0);
+    assert_true(driver_collect(&id, len, (uint16_t)count));
+    return ram[STATUS];
+}
+
+static uint32_t simple(uint32_t type, uint64_t sector, uint32_t bytes, bool write)
+{
+    const struct buffer buffers[] = {{HEADER, 16, 0}, {BUFFER, bytes, write ? WRITE : 0}, {STATUS, 1, WRITE}};
+    uint32_t len;
+
+    return request(type, sector, buffers, 3, &len);
+}
+
+static void test_configuration(void **state)
+{
+    (void)state;
+    assert_int_equal(pci_load(DEVICE, 8), SECTORS);
+    assert_int_equal(reg(0x200 + 12, 4), 254);
+    assert_int_equal(reg(0x200 + 20, 4), 512);
+    assert_int_equal(reg(0x200 + 34, 2), 2);
+    assert_int_equal(reg(0x12, 2), 2);
+    assert_int_equal(pci_in(SLOT, 0, 4), 0x10421af4);
+}
+
+static void test_read_and_write(void **state)
+{
+    (void)state;
+    assert_int_equal(simple(0, 5, 1024, true), 0);
+    assert_memory_equal(ram + BUFFER, image + 5 * 512, 1024);
+    memset(ram + BUFFER, 0x5a, 512);
+    assert_int_equal(simple(1, SECTORS - 1, 512, false), 0);
+    assert_memory_equal(image + (SECTORS - 1) * 512, ram + BUFFER, 512);
+    assert_int_equal(simple(4, 0, 0, false), 0);
+    assert_int_equal(blk.reads, 1);
+    assert_int_equal(blk.written_bytes, 512);
+}
+
+/* 2.6.4: how a driver cuts a request into buffers means nothing. */
+static void test_layout(void **state)
+{
+    const struct buffer read[] = {{HEADER, 3, 0},
+                                  {HEADER + 3, 13, 0},
+                                  {BUFFER, 100, WRITE},
+                                  {BUFFER + 100, 0, WRITE},
+                                  {BUFFER + 100, 413, WRITE}};
+    const struct buffer write[] = {
+        {HEADER, 16, 0}, {BUFFER, 200, 0}, {BUFFER + 200, 312, 0}, {STATUS, 1, WRITE}};
+    uint32_t len;
+
+    (void)state;
+    request(0, 7, read, 5, &len);
+    assert_int_equal(len, 513);
+    assert_memory_equal(ram + BUFFER, image + 7 * 512, 512);
+    assert_int_equal(ram[BUFFER + 512], 0); /* the status follows the data */
+    assert_int_equal(request(1, 9, write, 4, &len), 0);
+    assert_int_equal(len, 1);
+    assert_memory_equal(image + 9 * 512, image + 7 * 512, 512);
+}
+
+static void test_errors(void **state)
+{
+    (void)state;
+    assert_int_equal(simple(0, SECTORS, 512, true), 1);
+    assert_int_equal(simple(0, SECTORS - 1, 1024, true), 1);
+    assert_int_equal(simple(0, UINT64_MAX, 512, true), 1);
+    assert_int_equal(simple(0, UINT64_MAX / 512 + 1, 512, true), 1); /* would wrap to 0 */
+    assert_int_equal(simple(1, 0, 100, false), 1);
+    assert_int_equal(simple(2, 0, 0, false), 2);
+    assert_int_equal(simple(99, 0, 0, false), 2);
+    assert_int_equal(blk.errors, 7);
+    assert_int_equal(status(), GOOD_STATUS);
+}
+
+static void test_id(void **state)
+{
+    (void)state;
+    assert_int_equal(simple(8, 0, 20, true), 0);
+    assert_memory_equal(ram + BUFFER, "a-name-of-more-than-20-c", 20);
+    assert_int_equal(simple(8, 0, 4, true), 0);
+}
+
+static void range(uint32_t n, uint64_t sector, uint32_t sectors, uint32_t flags)
+{
+    put_le64(ram + BUFFER + 16 * n, sector);
+    put_le32(ram + BUFFER + 16 * n + 8, sectors);
+    put_le32(ram + BUFFER + 16 * n + 12, flags);
+}
+
+static void test_ranges(void **state)
+{
+    static const uint8_t zeros[1024];
+
+    (void)state;
+    range(0, 10, 2, 0);
+    range(1, 20, 2, 1);
+    assert_int_equal(simple(13, 0, 32, false), 0);
+    assert_memory_equal(image + 10 * 512, zeros, 1024);
+    assert_memory_equal(image + 20 * 512, zeros, 1024);
+    assert_int_equal(image[12 * 512 + 1], 13);
+    range(1, SECTORS - 1, 2, 0);
+    range(0, 30, 2, 0);
+    assert_int_equal(simple(13, 0, 32, false), 1);
+    assert_int_equal(image[30 * 512 + 1], 31); /* all or nothing */
+    range(0, 0, UINT32_MAX, 0);
+    assert_int_equal(simple(13, 0, 16, false), 1);
+    range(0, 0, 8, 2);
+    assert_int_equal(simple(13, 0, 16, false), 2);
+    range(0, 0, 8, 1); /* discarding has no flags */
+    assert_int_equal(simple(11, 0, 16, false), 2);
+    range(0, 0, 8, 0);
+    assert_int_equal(simple(11, 0, 16, false), 0);
+    assert_int_equal(simple(11, 0, 17, false), 1);
+    assert_int_equal(simple(11, 0, 17 * 16, false), 1);
+}
+
+static void test_read_only(void **state)
+{
+    (void)state;
+    make(true);
+    device_start(VIRTIO_F_VERSION_1 | BIT(5), 8);
+    assert_false(blk.v.offered & (BIT(13) | BIT(14)));
+    assert_int_equal(simple(1, 0, 512, false), 1);
+    range(0, 0, 8, 0);
+    assert_int_equal(simple(13, 0, 16, false), 1);
+    assert_int_equal(simple(11, 0, 16, false), 1);
+    assert_int_equal(simple(0, 1, 512, true), 0);
+    assert_int_equal(image[512], 1);
+}
+
+/* What is no request at all ends it. */
+static void test_malformed(void **state)
+{
+    const struct buffer cases[][2] = {{{HEADER, 16, 0}, {BUFFER, 512, 0}},
+                                      {{HEADER, 15, 0}, {STATUS, 1, WRITE}},
+                                      {{HEADER, 0, 0}, {STATUS, 1, WRITE}},
+                                      {{HEADER, 16, 0}, {STATUS, 0, WRITE}}};
+
+    (void)state;
+    for (uint32_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        device_start(FEATURES, 8);
+        driver_add(cases[i], 2);
+        pci_store(NOTIFY, 2, 0);
+        assert_int_equal(status(), GOOD_STATUS | VIRTIO_NEEDS_RESET);
+    }
+}
+
+/* Much work is done in pieces: others get their turn. */
+static void test_batches(void **state)
+{
+    const struct buffer buffers[] = {{HEADER, 16, 0}, {BUFFER, 0x20000, WRITE}, {STATUS, 1, WRITE}};
+
+    (void)state;
+    device_start(FEATURES, 64);
+    put_le32(ram + HEADER, 0);
+    put_le64(ram + HEADER + 8, 0);
+    for (uint32_t i = 0; i < 20; i++)
+        driver_add(buffers, 3);
+    pci_store(NOTIFY, 2, 0);
+    assert_int_equal(get_le16(ram + RING_USED + 2), 8);
+    bench_wait(10);
+    assert_int_equal(get_le16(ram + RING_USED + 2), 20);
+    assert_int_equal(pci_sent_count, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_configuration, start),
+        cmocka_unit_test_setup(test_read_and_write, start),
+        cmocka_unit_test_setup(test_layout, start),
+        cmocka_unit_test_setup(test_errors, start),
+        cmocka_unit_test_setup(test_id, start),
+        cmocka_unit_test_setup(test_ranges, start),
+        cmocka_unit_test_setup(test_read_only, start),
+        cmocka_unit_test_setup(test_malformed, start),
+        cmocka_unit_test_setup(test_batches, start),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
