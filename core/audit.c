@@ -3,6 +3,7 @@
 #include "core/lib/log.h"
 #include "core/vm.h"
 #include "mm/guestram.h"
+#include "mm/image.h"
 #include "mm/layout.h"
 
 struct audit_walk {
@@ -51,12 +52,30 @@ static int audit_nested_leaf(void *ctx, const struct pt_leaf *leaf)
     return 0;
 }
 
+/* Behind disks there are also images: each is declared as one VM's to write, or as everybody's to read. */
+static void audit_disk_leaf(struct audit_walk *w, const struct pt_leaf *leaf)
+{
+    bool write = leaf->attrs & PT_WRITE;
+
+    if (guestram_contains(leaf->hpa))
+        audit_guest_frames(w, leaf);
+    else if (!image_allows(leaf->hpa, leaf->len, vm_owner(w->vm), write))
+        audit_fault(w, leaf,
+                    write ? "makes an image writable that isn't its own" : "is no image that it may read");
+    if (leaf->attrs & PT_EXEC)
+        audit_fault(w, leaf, "is executable for the hypervisor");
+}
+
 static int audit_window_leaf(void *ctx, const struct pt_leaf *leaf)
 {
     struct audit_walk *w = ctx;
 
     if (leaf->addr >= DIRECT_BASE)
         return 0;
+    if (leaf->addr >= DISK_BASE && leaf->addr - DISK_BASE < DISK_SIZE) {
+        audit_disk_leaf(w, leaf);
+        return 0;
+    }
     if (leaf->addr < WINDOW_BASE || leaf->addr - WINDOW_BASE >= WINDOW_SIZE)
         audit_fault(w, leaf, "lies outside of the guest window");
     if (leaf->attrs & PT_EXEC)
@@ -74,6 +93,8 @@ static int audit_host_leaf(void *ctx, const struct pt_leaf *leaf)
         audit_fault(w, leaf, "is writable and executable");
     if (leaf->addr < DIRECT_BASE)
         audit_fault(w, leaf, "is in the lower half");
+    if (image_is_private(leaf->hpa, leaf->len))
+        audit_fault(w, leaf, "maps one VM's disk for all");
     for (uint64_t off = 0; off < leaf->len; off += PAGE_SIZE)
         if (guestram_contains(leaf->hpa + off)) {
             audit_fault(w, leaf, "maps guest memory for all VMs");

@@ -29,6 +29,7 @@ struct boot_module {
     hpa_t base;
     uint64_t len;
     const char *cmdline; /* the whole line of the module, points into strings[]; never NULL */
+    bool disk;           /* only a VM's disk: not mapped for the hypervisor as a whole */
 };
 
 enum boot_screen_kind { BOOT_SCREEN_NONE, BOOT_SCREEN_TEXT, BOOT_SCREEN_RGB };

@@ -84,6 +84,13 @@ const struct bus_range *bus_search(struct bus *bus, uint64_t addr, uint32_t size
     return bus_range_holds(&bus->ranges[at - 1], addr, size) ? &bus->ranges[at - 1] : NULL;
 }
 
+bool bus_holds(struct bus *bus, uint64_t addr)
+{
+    const struct bus_access access = {.addr = addr, .size = 1};
+
+    return bus_find(bus, &access) != NULL;
+}
+
 void bus_unclaimed(struct bus_access *access)
 {
     if (!access->write)
@@ -93,12 +100,13 @@ void bus_unclaimed(struct bus_access *access)
 enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access)
 {
     const struct bus_range *range = bus_find(bus, access);
+    uint64_t addr = access->addr;
     enum bus_result result = BUS_UNCLAIMED;
 
     if (range) {
         access->addr -= range->base;
-        result = range->handler(range->dev, access);
-        access->addr += range->base;
+        result = range->handler(range->dev, access); /* which may move ranges, as PCI's registers do */
+        access->addr = addr;
     }
     if (result == BUS_UNCLAIMED)
         bus_unclaimed(access);

@@ -80,6 +80,8 @@ static inline const struct bus_range *bus_find(struct bus *bus, const struct bus
     return bus_search(bus, access->addr, size);
 }
 
+/* Is anything at that address? */
+bool bus_holds(struct bus *bus, uint64_t addr);
 /*
  * Carries out one access; access->addr is absolute going in, and unchanged coming out. An access that crosses the end
  * of a range is unclaimed. A read's value is cut to its size.

@@ -43,6 +43,20 @@ static void exit_no_memory(struct vcpu *vcpu, const char *what, gpa_t gpa)
     exit_failed(vcpu, why);
 }
 
+/* Beyond all memory, where only a device can be that the guest has put there itself. */
+static bool exit_beyond(struct vcpu *vcpu, gpa_t gpa)
+{
+    struct vm *vm = vcpu->vm;
+    bool held;
+
+    if (LIKELY(gpa < vm->end))
+        return false;
+    lock_take(&vm->devices);
+    held = bus_holds(&vm->mmio, gpa);
+    lock_drop(&vm->devices);
+    return !held;
+}
+
 void exit_memory(struct vcpu *vcpu, const struct exit_memory *access)
 {
     vcpu->stats.exits[STATS_MEMORY]++;
@@ -54,7 +68,7 @@ void exit_memory(struct vcpu *vcpu, const struct exit_memory *access)
         exit_no_memory(vcpu, "page tables are", access->gpa);
         return;
     }
-    if (UNLIKELY(access->write && access->gpa >= vcpu->vm->end)) {
+    if (UNLIKELY(access->write && exit_beyond(vcpu, access->gpa))) {
         exit_no_memory(vcpu, "write goes", access->gpa);
         return;
     }

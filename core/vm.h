@@ -56,11 +56,12 @@ struct vm {
     uint64_t paused_at;               /* host TSC: VM time stands still from then on */
     int status;                       /* 0: a clean stop */
     struct crash crash;
-    struct gmem mem;        /* RAM and ROM as seen through the guest window */
-    gpa_t end;              /* from here on there is neither memory nor a device, nor can there be one */
-    struct pt nested;       /* EPT or NPT */
+    struct gmem mem;  /* RAM and ROM as seen through the guest window */
+    gpa_t end;        /* from here on there is no memory, and no device but what the guest moves there */
+    struct pt nested; /* EPT or NPT */
     struct hostspace space; /* the host page table with this VM's window */
-    uint64_t scrubbed;      /* how much of the window vmmem_scrub has done */
+    uint64_t scrubbed;      /* how much of the window and of what is beside it vmmem_scrub has done */
+    uint64_t disk_used;     /* of the part of it that is for disks (core/vmdisk.h) */
     struct bus pio, mmio, msr;
     struct lock devices;       /* guards the device models but the LAPICs, and `timers` */
     struct timer_queue timers; /* of the devices; vCPU 0 runs them */

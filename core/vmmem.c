@@ -6,6 +6,8 @@
 #include "mm/guestram.h"
 #include "mm/layout.h"
 
+_Static_assert(DISK_BASE + DISK_SIZE == WINDOW_BASE, "vmmem_scrub takes both in one");
+
 /* How much to ask for at once: up to the next 1 GiB boundary, whole gigabytes from there on, so that 1G leaves fit. */
 static uint64_t vmmem_chunk(gpa_t gpa, uint64_t len)
 {
@@ -100,18 +102,27 @@ void vmmem_close(uint64_t before)
 /* What is scrubbed at once, while the core's other guests have to wait. */
 #define SCRUB_BYTES (256 * KiB)
 
+/* The next leaf of the VM's own memory from `scrubbed` on: images of disks stay as they are. */
+static bool vmmem_scrub_find(struct vm *vm, struct pt_leaf *leaf)
+{
+    while (vm->scrubbed < DISK_SIZE + WINDOW_SIZE) {
+        if (pt_lookup(&vm->space.pt, DISK_BASE + vm->scrubbed, leaf) && guestram_contains(leaf->hpa))
+            return true;
+        vm->scrubbed = leaf->addr + leaf->len - DISK_BASE;
+    }
+    return false;
+}
+
 bool vmmem_scrub(struct vm *vm)
 {
     struct pt_leaf leaf;
     uint64_t before, len;
 
-    while (vm->scrubbed < WINDOW_SIZE && !pt_lookup(&vm->space.pt, WINDOW_BASE + vm->scrubbed, &leaf))
-        vm->scrubbed = leaf.addr + leaf.len - WINDOW_BASE;
-    if (vm->scrubbed >= WINDOW_SIZE)
+    if (!vmmem_scrub_find(vm, &leaf))
         return false;
-    len = MIN(leaf.addr + leaf.len - WINDOW_BASE - vm->scrubbed, SCRUB_BYTES);
+    len = MIN(leaf.addr + leaf.len - DISK_BASE - vm->scrubbed, SCRUB_BYTES);
     before = vmmem_open(vm); /* its memory is mapped nowhere else */
-    memset((void *)(WINDOW_BASE + vm->scrubbed), 0, len);
+    memset((void *)(DISK_BASE + vm->scrubbed), 0, len);
     vmmem_close(before);
     vm->scrubbed += len;
     return true;
@@ -120,7 +131,8 @@ bool vmmem_scrub(struct vm *vm)
 static int vmmem_free_leaf(void *ctx, const struct pt_leaf *leaf)
 {
     (void)ctx;
-    if (leaf->addr >= WINDOW_BASE && leaf->addr - WINDOW_BASE < WINDOW_SIZE)
+    if (leaf->addr >= DISK_BASE && leaf->addr - DISK_BASE < DISK_SIZE + WINDOW_SIZE &&
+        guestram_contains(leaf->hpa))
         guestram_free(leaf->hpa, leaf->len);
     return 0;
 }
@@ -132,5 +144,6 @@ void vmmem_free(struct vm *vm)
     pt_visit(&vm->space.pt, vmmem_free_leaf, NULL);
     hostspace_free(&vm->space);
     pt_free(&vm->nested);
+    vm->disk_used = 0;
     gmem_init(&vm->mem, (void *)(uintptr_t)WINDOW_BASE);
 }

@@ -1,6 +1,6 @@
 /*
  * The hypervisor's own address spaces (mm/layout.h): W^X and NX everywhere, global, supervisor. The shared upper half is
- * built once; each VM adds a lower half with nothing but its guest window, not global: who goes from one VM to another
+ * built once; each VM adds a lower half with nothing but its guest window and disks, not global: who goes from one VM to another
  * writes CR3, also where the hardware loads the same value at every exit.
  */
 #pragma once
@@ -49,6 +49,9 @@ struct hostspace {
 int hostspace_init(struct hostspace *space, uint16_t owner, bool use_1g) MUST_CHECK;
 /* Puts memory into the window (RW, also what is ROM for the guest). */
 int hostspace_map(struct hostspace *space, gpa_t gpa, hpa_t hpa, uint64_t len) MUST_CHECK;
+/* Puts memory of a disk, page-aligned, where mm/layout.h has it. */
+int hostspace_map_disk(struct hostspace *space, uint64_t addr, hpa_t hpa, uint64_t len,
+                       bool writable) MUST_CHECK;
 void hostspace_free(struct hostspace *space);
 static inline hpa_t hostspace_root(const struct hostspace *space)
 {

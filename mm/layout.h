@@ -1,6 +1,6 @@
 /*
  * The hypervisor's virtual address space (4 levels, 48 bits). The upper half is shared by all address spaces; the guest
- * window is the only thing in the lower half, and each VM's host page table has its own.
+ * window and the memory of disks are all that is in the lower half, and each VM's host page table has its own.
  */
 #pragma once
 
@@ -9,6 +9,10 @@
 /* gpa X of the VM that this core runs is at WINDOW_BASE + X. */
 #define WINDOW_BASE 0x0000400000000000ull
 #define WINDOW_SIZE BIT(46)
+
+/* And beside it, what is behind that VM's disks. */
+#define DISK_BASE 0x0000200000000000ull
+#define DISK_SIZE BIT(45)
 
 /* Pool frame P is at DIRECT_BASE + P (RW, NX); boot modules too (RO, NX). */
 #define DIRECT_BASE 0xffff800000000000ull

@@ -191,9 +191,21 @@ static void test_timeless_is_kept(void **state)
     EXPECT_PANIC(bus_set_timeless(&bus, 0x11));
 }
 
+static void test_holds(void **state)
+{
+    (void)state;
+    bus_init(&bus, "mmio");
+    assert_int_equal(bus_claim(&bus, 0x1000, 0x10, NULL, NULL, "device"), 0);
+    assert_false(bus_holds(&bus, 0xfff));
+    assert_true(bus_holds(&bus, 0x1000));
+    assert_true(bus_holds(&bus, 0x100f));
+    assert_false(bus_holds(&bus, 0x1010));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_holds),
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_dispatch),

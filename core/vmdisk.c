@@ -1,0 +1,63 @@
+#include "core/vmdisk.h"
+
+#include "core/lib/string.h"
+#include "core/vmmem.h"
+#include "mm/guestram.h"
+#include "mm/image.h"
+#include "mm/layout.h"
+
+/* Addresses that are like `like` in their low bits, so that large leaves fit; a page stays free behind them. */
+static uint64_t vmdisk_place(struct vm *vm, hpa_t like, uint64_t len)
+{
+    uint64_t at = DISK_BASE + ALIGN_UP(vm->disk_used, SIZE_2M) + (like & (SIZE_2M - 1));
+
+    if (len > DISK_SIZE / 2 || at + len > DISK_BASE + DISK_SIZE - PAGE_SIZE)
+        return 0;
+    vm->disk_used = at + len + PAGE_SIZE - DISK_BASE;
+    return at;
+}
+
+void *vmdisk_image(struct vm *vm, hpa_t base, uint64_t len, bool writable)
+{
+    hpa_t first = ALIGN_DOWN(base, PAGE_SIZE);
+    uint64_t bytes = ALIGN_UP(base + len, PAGE_SIZE) - first, at;
+
+    if (!image_allows(first, bytes, vm_owner(vm), writable))
+        return NULL;
+    at = vmdisk_place(vm, first, bytes);
+    if (!at || hostspace_map_disk(&vm->space, at, first, bytes, writable))
+        return NULL;
+    return (void *)(uintptr_t)(at + (base - first));
+}
+
+static bool vmdisk_back(struct vm *vm, uint64_t at, uint64_t len)
+{
+    while (len) {
+        hpa_t hpa;
+        uint64_t got = guestram_alloc(len, vm_owner(vm), &hpa);
+
+        if (got == 0)
+            return false;
+        if (hostspace_map_disk(&vm->space, at, hpa, got, true)) {
+            guestram_free(hpa, got);
+            return false;
+        }
+        at += got;
+        len -= got;
+    }
+    return true;
+}
+
+void *vmdisk_memory(struct vm *vm, uint64_t len)
+{
+    uint64_t bytes = ALIGN_UP(len, GUESTRAM_BLOCK), before;
+    uint64_t at = vmdisk_place(vm, 0, bytes);
+    void *memory = (void *)(uintptr_t)at;
+
+    if (!at || !vmdisk_back(vm, at, bytes))
+        return NULL; /* what it got goes with the rest of the VM's memory */
+    before = vmmem_open(vm);
+    memset(memory, 0, bytes);
+    vmmem_close(before);
+    return memory;
+}
