@@ -207,7 +207,7 @@ fuzz: fuzz-programs
 
 # The machine's side: set-up, ISO, running ------------------------------------------------------------------------
 
-GUEST := build/guest/vmlinuz build/guest/initrd.gz
+GUEST := build/guest/vmlinuz build/guest/initrd.gz build/guest/modules.gz
 BOCHS := build/bochs/bin/bochs
 
 .PHONY: deps guest bochs iso run

@@ -69,7 +69,8 @@ static void tables_build(const struct boot_info *boot, hpa_t image)
     for (uint32_t i = 0; i < pool.count; i++)
         direct_add(pool.ranges[i].base, pool.ranges[i].len, true);
     for (uint32_t i = 0; i < boot->module_count; i++)
-        direct_add(boot->modules[i].base, boot->modules[i].len, false);
+        if (!boot->modules[i].disk)
+            direct_add(boot->modules[i].base, boot->modules[i].len, false);
     hostmap_activate();
 }
 

@@ -133,6 +133,26 @@ static bool config_has_module(void *ctx, const char *name)
     return launch_has_module(ctx, name);
 }
 
+/* Files that are disks of VMs and nothing else aren't mapped where every core sees them. */
+static void config_mark_disks(struct boot_info *boot)
+{
+    const struct config_file *file;
+
+    for (uint32_t i = 0; i < boot->module_count; i++) {
+        struct boot_module *m = &boot->modules[i];
+        uint32_t disks = 0, others = 0;
+
+        for (uint32_t v = 0; v < config.vm_count; v++)
+            for (uint32_t n = 0; (file = config_file_at(&config.vms[v], n)); n++) {
+                bool same = launch_module_is(m, file->name), disk = str_eq(file->key, "disk");
+
+                disks += same && disk;
+                others += same && !disk;
+            }
+        m->disk = disks && !others;
+    }
+}
+
 void vms_configure(struct boot_info *boot, struct options *options)
 {
     for (uint32_t i = 0; i < boot->module_count; i++) {
@@ -143,6 +163,7 @@ void vms_configure(struct boot_info *boot, struct options *options)
         configured = true;
         config_parse(pool_ptr(m->base), m->len, &config, config_fault, boot);
         config_check(&config, config_has_module, config_fault, boot);
+        config_mark_disks(boot);
         if (!options_fill(options, &config.keel))
             log_warn(CONFIG_NAME ": the list of disabled features is too long");
         return;

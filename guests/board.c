@@ -1,81 +1,10 @@
 #include "guests/board.h"
 
 #include "core/lib/log.h"
+#include "guests/board_irq.h"
 #include "guests/platform.h"
 
-/* -- interrupt wires: an ISA line reaches the PIC and the IOAPIC ------------------------------------------------ */
-
-static void board_set_irq(void *ctx, uint32_t line, bool level)
-{
-    struct board *board = ctx;
-
-    vpic_set_line(&board->pic, line, level);
-    vioapic_set_pin(&board->ioapic, line == PC_IRQ_PIT ? PC_GSI_PIT : line, level);
-}
-
-static struct irq_pin board_pin(struct board *board, uint32_t line)
-{
-    return (struct irq_pin){board_set_irq, board, line};
-}
-
 /* -- messages between APICs ------------------------------------------------------------------------------------- */
-
-static void board_deliver(struct board_cpu *cpu, const struct apic_message *m)
-{
-    switch (m->delivery) {
-    case APIC_FIXED:
-    case APIC_LOWEST:
-        vlapic_post(&cpu->lapic, m->vector, m->trigger == APIC_LEVEL);
-        break;
-    case APIC_NMI:
-        __atomic_store_n(&cpu->vcpu->events.nmi_pending, true, __ATOMIC_RELEASE);
-        vcpu_kick(cpu->vcpu);
-        break;
-    case APIC_INIT:
-        vcpu_signal_init(cpu->vcpu);
-        break;
-    case APIC_SIPI:
-        vcpu_signal_startup(cpu->vcpu, m->vector);
-        break;
-    default:
-        /* SMI: there is no SMM. ExtINT comes by LINT0. */
-        break;
-    }
-}
-
-static bool board_is_target(const struct board_cpu *cpu, const struct board_cpu *sender,
-                            const struct apic_message *m)
-{
-    switch (m->shorthand) {
-    case APIC_TO_SELF:
-        return cpu == sender;
-    case APIC_TO_ALL:
-        return true;
-    case APIC_TO_OTHERS:
-        return cpu != sender;
-    default:
-        return vlapic_accepts(&cpu->lapic, m->dest, m->dest_mode);
-    }
-}
-
-/* Lowest priority goes to one of the targets: the one that does the least important work now. */
-static void board_route(struct board *board, const struct board_cpu *sender, const struct apic_message *m)
-{
-    struct board_cpu *lowest = NULL;
-
-    for (uint32_t i = 0; i < board->vm->vcpu_count; i++) {
-        struct board_cpu *cpu = &board->cpus[i];
-
-        if (!board_is_target(cpu, sender, m))
-            continue;
-        if (m->delivery != APIC_LOWEST)
-            board_deliver(cpu, m);
-        else if (!lowest || vlapic_priority(&cpu->lapic) < vlapic_priority(&lowest->lapic))
-            lowest = cpu;
-    }
-    if (lowest)
-        board_deliver(lowest, m);
-}
 
 static void board_lapic_send(void *ctx, const struct apic_message *m)
 {
@@ -250,16 +179,20 @@ static void board_tell_loss(struct board *board)
         log_event("drop", "vm=%s", board->vm->name);
 }
 
-static void board_console_out(void *ctx, uint8_t byte)
+void board_console_write(struct board *board, const uint8_t *bytes, size_t len)
 {
-    struct board *board = ctx;
     uint64_t now = board->host_now();
 
     __atomic_store_n(&board->heard, now, __ATOMIC_RELAXED);
-    console_vm_write(&board->console, &byte, 1, now);
+    console_vm_write(&board->console, bytes, len, now);
     board_tell_loss(board);
     if (board->console_changed)
         board->console_changed();
+}
+
+static void board_console_out(void *ctx, uint8_t byte)
+{
+    board_console_write(ctx, &byte, 1);
 }
 
 static bool board_console_ready(void *ctx)
@@ -267,13 +200,14 @@ static bool board_console_ready(void *ctx)
     return console_vm_ready(&((struct board *)ctx)->console);
 }
 
-/* Typed bytes; what finds no room in the UART's ring is lost, as on a wire. */
+/* Typed bytes, for the virtio console if somebody listens there; what finds no room is lost, as on a wire. */
 static void board_console_in(void *ctx, uint8_t byte)
 {
     struct board *board = ctx;
 
     lock_take(&board->vm->devices);
-    vuart_receive(&board->com1, &byte, 1, vm_now(board->vm));
+    if (!board_virtio_type(board, byte))
+        vuart_receive(&board->com1, &byte, 1, vm_now(board->vm));
     lock_drop(&board->vm->devices);
     vcpu_kick(board->cpus[0].vcpu);
 }
@@ -369,6 +303,14 @@ static void board_init_pci(struct board *board)
     vreset_init(&board->reset, board_reboot, board);
     vpciconf_init(&board->pci, vreset_control_port, &board->reset);
     vhostbridge_init(&board->bridge, &board->pci);
+    board->pci_bus = (struct vpci_bus){
+        .conf = &board->pci,
+        .pio = &board->vm->pio,
+        .mmio = &board->vm->mmio,
+        .msi = {board_send_msi, board},
+        .intx = board_set_intx,
+        .intx_ctx = board,
+    };
 }
 
 /* Who sits where. */
@@ -398,8 +340,9 @@ static int board_claim(struct board *board)
         {&vm->pio, PC_PORT_DEBUG_E9, 1, vdebug_port, &board->debug, "debug", true},
         {&vm->pio, PC_PORT_CRTC, VTEXT_PORTS, vtext_ports, &board->text, "vga", false},
         {&vm->mmio, PC_VGA_TEXT, VTEXT_SIZE, vtext_mmio, &board->text, "vga", false},
-        {&vm->pio, PC_PORT_PCI, 8, vpciconf_ports, &board->pci, "pci", true},
+        {&vm->pio, PC_PORT_PCI, 8, vpciconf_ports, &board->pci, "pci", false},
         {&vm->pio, PC_PORT_PM, VPM_PORTS, vpm_ports, &board->pm, "pm", false},
+        {&vm->mmio, PC_ECAM, PC_ECAM_SIZE, vpciconf_ecam, &board->pci, "ecam", false},
         {&vm->mmio, PC_IOAPIC, PAGE_SIZE, vioapic_mmio, &board->ioapic, "ioapic", true},
     };
 
@@ -419,6 +362,12 @@ size_t board_size(uint32_t vcpus, bool debug_exit, bool firmware)
 {
     return sizeof(struct board) + vcpus * sizeof(struct board_cpu) +
            (firmware ? sizeof(struct acpi_files) : 0) + (debug_exit ? VTESTDEV_MMIO_SIZE : 0);
+}
+
+void board_remove(struct board *board)
+{
+    board_virtio_remove(board);
+    console_vm_remove(&board->console);
 }
 
 int board_init(struct board *board, struct vm *vm, const struct board_config *config)
@@ -441,7 +390,7 @@ int board_init(struct board *board, struct vm *vm, const struct board_config *co
         err = board_init_fwcfg(board, config->acpi);
     if (!err && config->debug_exit)
         err = board_init_test(board, board_set_irq);
-    return err;
+    return err ? err : board_virtio_init(board, config->devices);
 }
 
 static uint64_t board_ram_between(const struct gmem *mem, gpa_t from, gpa_t to)
@@ -452,6 +401,21 @@ static uint64_t board_ram_between(const struct gmem *mem, gpa_t from, gpa_t to)
         if (mem->slots[i].writable && mem->slots[i].base >= from && mem->slots[i].base < to)
             bytes += mem->slots[i].len;
     return bytes;
+}
+
+/* As firmware would, for a system that is started without one. */
+static void board_reset_pci(struct board *board)
+{
+    struct vpci_window window = {PC_PCI_WINDOW, PC_PCI_WINDOW_END, PC_PCI_PORTS, UINT16_MAX};
+
+    vpciconf_reset(&board->pci);
+    vhostbridge_reset(&board->bridge);
+    for (uint32_t slot = 0; slot < VPCI_SLOTS; slot++)
+        if (board->pci_bus.functions[slot])
+            vpci_reset(board->pci_bus.functions[slot]);
+    for (uint32_t slot = 0; slot < VPCI_SLOTS && !board->acpi; slot++)
+        if (board->pci_bus.functions[slot])
+            vpci_place(board->pci_bus.functions[slot], &window, PC_PCI_IRQ(PC_PCI_WIRE(slot)));
 }
 
 void board_flush(struct board *board)
@@ -468,7 +432,7 @@ void board_reset(struct board *board)
     const struct gmem *mem = &board->vm->mem;
 
     vpic_reset(&board->pic);
-    vpic_set_elcr(&board->pic, BIT(PC_IRQ_SCI)); /* as the MADT says */
+    vpic_set_elcr(&board->pic, BIT(PC_IRQ_SCI) | PC_PCI_IRQS); /* as the MADT and PCI say */
     vioapic_reset(&board->ioapic);
     for (uint32_t i = 0; i < board->vm->vcpu_count; i++) {
         vlapic_reset(&board->cpus[i].lapic);
@@ -484,8 +448,8 @@ void board_reset(struct board *board)
     vpm_reset(&board->pm);
     vkbc_reset(&board->kbc);
     vreset_reset(&board->reset);
-    vpciconf_reset(&board->pci);
-    vhostbridge_reset(&board->bridge);
+    board_virtio_reset(board);
+    board_reset_pci(board);
     vtext_reset(&board->text);
     vfwcfg_reset(&board->fwcfg);
     if (board->test.mmio)

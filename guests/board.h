@@ -10,6 +10,7 @@
 #include "drivers/virt/vioapic.h"
 #include "drivers/virt/vkbc.h"
 #include "drivers/virt/vlapic.h"
+#include "drivers/virt/vpci.h"
 #include "drivers/virt/vpciconf.h"
 #include "drivers/virt/vpic.h"
 #include "drivers/virt/vpit.h"
@@ -20,7 +21,9 @@
 #include "drivers/virt/vtext.h"
 #include "drivers/virt/vuart.h"
 #include "guests/acpi_loader.h"
+#include "guests/board_virtio.h"
 #include "guests/e820.h"
+#include "guests/platform.h"
 
 struct board;
 
@@ -50,7 +53,10 @@ struct board {
     struct acpi_files *acpi;                  /* of fwcfg; NULL without firmware */
     uint8_t map_file[2 * 20], sercon_file[8]; /* of fwcfg */
     struct vpciconf pci;
+    struct vpci_bus pci_bus;
+    uint32_t pci_wires[PC_PCI_WIRES]; /* the slots that hold each wire, a bit each */
     struct vhostbridge bridge;
+    struct board_virtio virtio;
     struct console_vm console;
     uint64_t (*host_now)(void);
     void (*console_changed)(void);
@@ -67,6 +73,7 @@ struct board_config {
     const struct acpi_guest
         *acpi; /* for firmware, which is told by fw_cfg; NULL: the VM starts with a kernel */
     uint32_t phys_bits;
+    const struct board_devices *devices;
     uint64_t (*host_now)(void);    /* host time in ns, for the console */
     void (*console_changed)(void); /* an unfinished line waits to be shown (console_deadline) */
 };
@@ -75,9 +82,13 @@ struct board_config {
 size_t board_size(uint32_t vcpus, bool debug_exit, bool firmware);
 /*
  * Puts the devices on the VM's buses and gives each vCPU its interrupt controller; `board` is zeroed memory of the VM's.
- * Returns 0 or what bus_claim said.
+ * Returns 0 or what went wrong; board_remove is due in both cases.
  */
 int board_init(struct board *board, struct vm *vm, const struct board_config *config) MUST_CHECK;
+/* Before the VM goes: gives back what the board has taken elsewhere; its own memory is the caller's. */
+void board_remove(struct board *board);
+/* What a device of the board shows on the VM's console. */
+void board_console_write(struct board *board, const uint8_t *bytes, size_t len);
 /* What devices hold back for the console: the VM ends. */
 void board_flush(struct board *board);
 /* All devices as after power-on, at VM time 0; memory sizes go into CMOS. */

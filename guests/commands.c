@@ -168,5 +168,7 @@ int commands_init(void)
         err = commands_machine_init();
     if (!err)
         err = commands_look_init();
-    return err ? err : commands_stats_init();
+    if (!err)
+        err = commands_stats_init();
+    return err ? err : commands_devices_init();
 }

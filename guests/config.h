@@ -21,6 +21,7 @@
 #define CONFIG_STRINGS_MAX (64 * KiB)
 
 enum config_crash { ON_CRASH_STOP, ON_CRASH_RESTART, ON_CRASH_HOLD };
+enum config_rings { RINGS_PACKED, RINGS_SPLIT };
 enum config_reboot { ON_REBOOT_RESTART, ON_REBOOT_STOP };
 
 /* A boot module that a VM wants. */
@@ -30,9 +31,12 @@ struct config_file {
     uint32_t line;
 };
 
+enum config_disk_kind { DISK_WRITE, DISK_READ_ONLY, DISK_COW, DISK_RAM };
+
 struct config_disk {
-    struct config_file file;
-    bool read_only;
+    struct config_file file; /* no name with DISK_RAM */
+    enum config_disk_kind kind;
+    uint64_t bytes; /* of DISK_RAM; of the overlay with DISK_COW, 0: the default */
 };
 
 struct config_net {
@@ -64,6 +68,9 @@ struct config_vm {
     enum config_reboot on_reboot;
     bool autostart;
     bool debug_exit;
+    bool rng;       /* a virtio entropy device */
+    bool console;   /* a virtio console */
+    uint32_t rings; /* what its virtio devices offer: enum config_rings */
 };
 
 /* Holds its own strings, and is therefore not to be copied. */
@@ -82,7 +89,10 @@ typedef bool (*config_lookup)(void *ctx, const char *name);
 
 /* Reads a whole text, which need not end in NUL or newline. Returns the number of faults. */
 uint32_t config_parse(const char *text, size_t len, struct config *out, config_report report, void *ctx);
-/* Looks for all files of all VMs; a missing one makes the VM bad. Returns the number of those. */
+/*
+ * Looks for all files of all VMs, and for disks that are written by one VM and used elsewhere, too; such a fault makes the
+ * VM bad. Returns the number of those.
+ */
 uint32_t config_check(struct config *config, config_lookup lookup, config_report report, void *ctx);
 /* The n-th of the files that a VM wants, from 0; NULL beyond the last. */
 const struct config_file *config_file_at(const struct config_vm *vm, uint32_t n);

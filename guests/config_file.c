@@ -1,5 +1,6 @@
 /* The files that VMs are made of, one like the other. */
 #include "core/lib/format.h"
+#include "core/lib/string.h"
 #include "guests/config.h"
 
 const struct config_file *config_file_at(const struct config_vm *vm, uint32_t n)
@@ -11,7 +12,10 @@ const struct config_file *config_file_at(const struct config_vm *vm, uint32_t n)
     if (n < vm->initrd_count)
         return &vm->initrds[n];
     n -= vm->initrd_count;
-    return n < vm->disk_count ? &vm->disks[n].file : NULL;
+    for (uint32_t i = 0; i < vm->disk_count; i++)
+        if (vm->disks[i].kind != DISK_RAM && n-- == 0)
+            return &vm->disks[i].file;
+    return NULL;
 }
 
 static bool file_check(const struct config_file *file, config_lookup lookup, config_report report, void *ctx)
@@ -23,6 +27,38 @@ static bool file_check(const struct config_file *file, config_lookup lookup, con
     fmt_print(sentence, sizeof(sentence), "%s '%s' is missing", file->key, file->name);
     report(ctx, file->line, sentence);
     return false;
+}
+
+/* Whoever else uses the file of a disk that is written. */
+static const struct config_file *disk_other_use(const struct config *config, const struct config_file *disk)
+{
+    const struct config_file *file;
+
+    for (uint32_t i = 0; i < config->vm_count; i++)
+        for (uint32_t n = 0; (file = config_file_at(&config->vms[i], n)); n++)
+            if (file != disk && str_eq(file->name, disk->name))
+                return file;
+    return NULL;
+}
+
+static bool disks_check(const struct config *config, const struct config_vm *vm, config_report report,
+                        void *ctx)
+{
+    bool good = true;
+    char sentence[320];
+
+    for (uint32_t i = 0; i < vm->disk_count; i++) {
+        const struct config_file *file = &vm->disks[i].file, *other;
+
+        if (vm->disks[i].kind != DISK_WRITE || !(other = disk_other_use(config, file)))
+            continue;
+        fmt_print(sentence, sizeof(sentence),
+                  "disk '%s' is written, and used on line %u, too: add ',cow' here, or ',ro' to both",
+                  file->name, other->line);
+        report(ctx, file->line, sentence);
+        good = false;
+    }
+    return good;
 }
 
 uint32_t config_check(struct config *config, config_lookup lookup, config_report report, void *ctx)
@@ -38,6 +74,10 @@ uint32_t config_check(struct config *config, config_lookup lookup, config_report
                 vm->bad = true;
                 missing++;
             }
+        if (!disks_check(config, vm, report, ctx)) {
+            vm->bad = true;
+            missing++;
+        }
     }
     return missing;
 }

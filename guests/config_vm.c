@@ -106,6 +106,23 @@ static bool set_initrd(struct config_parser *p, const struct key *key, char *val
     return true;
 }
 
+/* Whole sectors, and no less than the smallest overlay. */
+static bool disk_size(const char *text, uint64_t *bytes)
+{
+    return str_number(text, true, bytes) && *bytes >= MiB && *bytes <= 64 * 1024 * GiB && *bytes % 512 == 0;
+}
+
+/* "ro", "cow" or "cow=SIZE", and only one of them */
+static bool disk_option(const char *word, struct config_disk *disk)
+{
+    bool first = disk->kind == DISK_WRITE, sized = str_starts(word, "cow=");
+
+    disk->kind = str_eq(word, "ro") ? DISK_READ_ONLY : DISK_COW;
+    if (sized)
+        return first && disk_size(word + 4, &disk->bytes);
+    return first && (str_eq(word, "ro") || str_eq(word, "cow"));
+}
+
 static bool set_disk(struct config_parser *p, const struct key *key, char *value)
 {
     struct config_vm *vm = p->vm;
@@ -114,12 +131,15 @@ static bool set_disk(struct config_parser *p, const struct key *key, char *value
 
     if (!room(p, key, vm->disk_count, CONFIG_MAX_DISKS))
         return true;
-    while ((word = config_word(&list))) {
-        if (disk.read_only || !str_eq(word, "ro"))
+    if (str_starts(name, "ram:")) {
+        disk.kind = DISK_RAM;
+        if (!disk_size(name + 4, &disk.bytes) || list)
             return false;
-        disk.read_only = true;
     }
-    if (!file_set(p, key, name, &disk.file))
+    while ((word = config_word(&list)))
+        if (!disk_option(word, &disk))
+            return false;
+    if (disk.kind != DISK_RAM && !file_set(p, key, name, &disk.file))
         return false;
     vm->disks[vm->disk_count++] = disk;
     return true;
@@ -173,6 +193,7 @@ static bool set_hide(struct config_parser *p, const struct key *key, char *value
 
 static const struct choice crashes[] = {
     {"stop", ON_CRASH_STOP}, {"restart", ON_CRASH_RESTART}, {"hold", ON_CRASH_HOLD}, {NULL, 0}};
+static const struct choice rings[] = {{"packed", RINGS_PACKED}, {"split", RINGS_SPLIT}, {NULL, 0}};
 static const struct choice reboots[] = {{"restart", ON_REBOOT_RESTART}, {"stop", ON_REBOOT_STOP}, {NULL, 0}};
 
 #define FIELD(name) .offset = offsetof(struct config_vm, name)
@@ -188,7 +209,10 @@ static const struct key keys[] = {
     {.name = "cpus", .set = set_cpus, .takes = "numbers of cores from 0 to 255, such as 2-3,5"},
     {.name = "weight", .set = set_number, FIELD(weight), .min = 1, .max = 10000},
     {.name = "cap", .set = set_number, FIELD(cap), .min = 0, .max = 100},
-    {.name = "disk", .set = set_disk, .takes = FILE_TEXT ", and perhaps ',ro'", .repeatable = true},
+    {.name = "disk",
+     .set = set_disk,
+     .takes = FILE_TEXT ", and perhaps ',ro', ',cow' or ',cow=SIZE'; or ram:SIZE",
+     .repeatable = true},
     {.name = "net",
      .set = set_net,
      .takes = "a switch's name, and perhaps ',mac=' with an address such as 52:54:00:12:34:56",
@@ -203,8 +227,11 @@ static const struct key keys[] = {
      .takes = "restart or stop",
      FIELD(on_reboot),
      .choices = reboots},
+    {.name = "virtio_rings", .set = set_choice, .takes = "packed or split", FIELD(rings), .choices = rings},
     {.name = "hide", .set = set_hide, .takes = "names of CPU features with commas between them"},
     {.name = "autostart", .set = set_yes_no, .takes = "yes or no", FIELD(autostart)},
+    {.name = "virtio_console", .set = set_yes_no, .takes = "yes or no", FIELD(console)},
+    {.name = "rng", .set = set_yes_no, .takes = "yes or no", FIELD(rng)},
     {.name = "debug_exit", .set = set_yes_no, .takes = "yes or no", FIELD(debug_exit)},
     {.name = "watchdog", .set = set_number, FIELD(watchdog), .min = 0, .max = DAY},
 };

@@ -7,9 +7,15 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELPC", 1)
     /* Soft off is the only sleep state; the numbers go into SLP_TYP of the PM1 control registers. */
     Name (\_S5, Package () { 5, 5, 0, 0 })
 
+    /* The system says which interrupt controllers it uses: 0 for the PIC, 1 for the IOAPIC. */
+    Name (MODE, Zero)
+    Method (\_PIC, 1)
+    {
+        MODE = Arg0
+    }
+
     Scope (\_SB)
     {
-        /* There is no _PRT: no function on the bus has an interrupt pin. */
         Device (PCI0)
         {
             Name (_HID, EisaId ("PNP0A03"))
@@ -25,6 +31,97 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELPC", 1)
                     0, 0x0D00, 0xFFFF, 0, 0xF300)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
                     0, 0xC0000000, 0xDFFFFFFF, 0, 0x20000000)
+            })
+
+            /* Hard-wired, without link devices: slot, INTA, 0, interrupt. No function has another pin. */
+            Method (_PRT)
+            {
+                If (MODE)
+                {
+                    Return (APRT)
+                }
+                Return (PPRT)
+            }
+
+            Name (APRT, Package ()
+            {
+                Package () { 0x0001FFFF, 0, 0, 16 },
+                Package () { 0x0002FFFF, 0, 0, 17 },
+                Package () { 0x0003FFFF, 0, 0, 18 },
+                Package () { 0x0004FFFF, 0, 0, 19 },
+                Package () { 0x0005FFFF, 0, 0, 16 },
+                Package () { 0x0006FFFF, 0, 0, 17 },
+                Package () { 0x0007FFFF, 0, 0, 18 },
+                Package () { 0x0008FFFF, 0, 0, 19 },
+                Package () { 0x0009FFFF, 0, 0, 16 },
+                Package () { 0x000AFFFF, 0, 0, 17 },
+                Package () { 0x000BFFFF, 0, 0, 18 },
+                Package () { 0x000CFFFF, 0, 0, 19 },
+                Package () { 0x000DFFFF, 0, 0, 16 },
+                Package () { 0x000EFFFF, 0, 0, 17 },
+                Package () { 0x000FFFFF, 0, 0, 18 },
+                Package () { 0x0010FFFF, 0, 0, 19 },
+                Package () { 0x0011FFFF, 0, 0, 16 },
+                Package () { 0x0012FFFF, 0, 0, 17 },
+                Package () { 0x0013FFFF, 0, 0, 18 },
+                Package () { 0x0014FFFF, 0, 0, 19 },
+                Package () { 0x0015FFFF, 0, 0, 16 },
+                Package () { 0x0016FFFF, 0, 0, 17 },
+                Package () { 0x0017FFFF, 0, 0, 18 },
+                Package () { 0x0018FFFF, 0, 0, 19 },
+                Package () { 0x0019FFFF, 0, 0, 16 },
+                Package () { 0x001AFFFF, 0, 0, 17 },
+                Package () { 0x001BFFFF, 0, 0, 18 },
+                Package () { 0x001CFFFF, 0, 0, 19 },
+                Package () { 0x001DFFFF, 0, 0, 16 },
+                Package () { 0x001EFFFF, 0, 0, 17 },
+                Package () { 0x001FFFFF, 0, 0, 18 }
+            })
+
+            Name (PPRT, Package ()
+            {
+                Package () { 0x0001FFFF, 0, 0, 10 },
+                Package () { 0x0002FFFF, 0, 0, 10 },
+                Package () { 0x0003FFFF, 0, 0, 11 },
+                Package () { 0x0004FFFF, 0, 0, 11 },
+                Package () { 0x0005FFFF, 0, 0, 10 },
+                Package () { 0x0006FFFF, 0, 0, 10 },
+                Package () { 0x0007FFFF, 0, 0, 11 },
+                Package () { 0x0008FFFF, 0, 0, 11 },
+                Package () { 0x0009FFFF, 0, 0, 10 },
+                Package () { 0x000AFFFF, 0, 0, 10 },
+                Package () { 0x000BFFFF, 0, 0, 11 },
+                Package () { 0x000CFFFF, 0, 0, 11 },
+                Package () { 0x000DFFFF, 0, 0, 10 },
+                Package () { 0x000EFFFF, 0, 0, 10 },
+                Package () { 0x000FFFFF, 0, 0, 11 },
+                Package () { 0x0010FFFF, 0, 0, 11 },
+                Package () { 0x0011FFFF, 0, 0, 10 },
+                Package () { 0x0012FFFF, 0, 0, 10 },
+                Package () { 0x0013FFFF, 0, 0, 11 },
+                Package () { 0x0014FFFF, 0, 0, 11 },
+                Package () { 0x0015FFFF, 0, 0, 10 },
+                Package () { 0x0016FFFF, 0, 0, 10 },
+                Package () { 0x0017FFFF, 0, 0, 11 },
+                Package () { 0x0018FFFF, 0, 0, 11 },
+                Package () { 0x0019FFFF, 0, 0, 10 },
+                Package () { 0x001AFFFF, 0, 0, 10 },
+                Package () { 0x001BFFFF, 0, 0, 11 },
+                Package () { 0x001CFFFF, 0, 0, 11 },
+                Package () { 0x001DFFFF, 0, 0, 10 },
+                Package () { 0x001EFFFF, 0, 0, 10 },
+                Package () { 0x001FFFFF, 0, 0, 11 }
+            })
+        }
+
+        /* Memory that is nobody's resource: the PCI configuration space that the MCFG describes. */
+        Device (MRES)
+        {
+            Name (_HID, EisaId ("PNP0C02"))
+            Name (_CRS, ResourceTemplate ()
+            {
+                DWordMemory (ResourceConsumer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
+                    0, 0xE0000000, 0xEFFFFFFF, 0, 0x10000000)
             })
         }
 

@@ -8,11 +8,14 @@
 #include "guests/machine.h"
 
 struct boot_info;
+struct boot_module;
 
 /* Adds the VM that is there without keel.conf: its kernel is the first module, its initrd the second. ERR_NOTFOUND without any. */
 int launch_add_default(const struct boot_info *boot, uint32_t cores) MUST_CHECK;
 /* Adds the VMs of keel.conf but for the bad ones, which count as failed. Its strings must stay. */
 int launch_add_config(const struct boot_info *boot, const struct config *config) MUST_CHECK;
+/* Has the module that name, the first word of its line? */
+bool launch_module_is(const struct boot_module *module, const char *name);
 bool launch_has_module(const struct boot_info *boot, const char *name);
 /* Adds a VM; its description is copied. ERR_NOMEM when there are too many. */
 int launch_add(const struct machine_spec *spec) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include "core/vcpu_ops.h"
 #include "core/x86/percpu.h"
 #include "guests/launch_list.h"
+#include "guests/machine_devices.h"
 #include "mm/guestram.h"
 #include "mm/layout.h"
 
@@ -41,28 +42,78 @@ static const char *launch_module_args(const char *line)
     return space;
 }
 
+bool launch_module_is(const struct boot_module *module, const char *name)
+{
+    size_t len = str_len(name);
+
+    return str_starts(module->cmdline, name) && (module->cmdline[len] == 0 || module->cmdline[len] == ' ');
+}
+
+static const struct boot_module *launch_boot_module(const struct boot_info *boot, const char *name)
+{
+    for (uint32_t i = 0; i < boot->module_count && name; i++)
+        if (launch_module_is(&boot->modules[i], name))
+            return &boot->modules[i];
+    return NULL;
+}
+
 static struct guest_file launch_file(const struct boot_module *m)
 {
     return (struct guest_file){pool_ptr(m->base), m->len, m->cmdline};
 }
 
-/* The module of that name: the first word of its line. */
 static struct guest_file launch_module(const struct boot_info *boot, const char *name)
 {
-    size_t len = name ? str_len(name) : 0;
+    const struct boot_module *m = launch_boot_module(boot, name);
 
-    for (uint32_t i = 0; i < boot->module_count && name; i++) {
-        const struct boot_module *m = &boot->modules[i];
-
-        if (str_starts(m->cmdline, name) && (m->cmdline[len] == 0 || m->cmdline[len] == ' '))
-            return launch_file(m);
-    }
-    return (struct guest_file){.line = ""};
+    return m ? launch_file(m) : (struct guest_file){.line = ""};
 }
 
 bool launch_has_module(const struct boot_info *boot, const char *name)
 {
-    return launch_module(boot, name).data;
+    return launch_boot_module(boot, name) != NULL;
+}
+
+/* A disk of the file; its module isn't mapped here. False: it can't be one. */
+static bool launch_disk(const struct boot_info *boot, const struct config_disk *from, struct machine_disk *to)
+{
+    const struct boot_module *m = launch_boot_module(boot, from->file.name);
+    uint64_t bytes = m ? m->len : from->bytes;
+
+    *to = (struct machine_disk){
+        .kind = from->kind,
+        .name = m ? from->file.name : "ram",
+        .base = m ? m->base : 0,
+        .len = ALIGN_DOWN(bytes, (uint64_t)VDISK_SECTOR),
+    };
+    if (to->kind == DISK_RAM)
+        to->memory = to->len;
+    if (to->kind == DISK_COW)
+        to->memory = machine_overlay_bytes(to->len, from->bytes);
+    if (to->len == 0)
+        log_error(CONFIG_NAME ":%u: disk '%s' is empty", from->file.line, to->name);
+    else if (to->len != bytes)
+        log_warn(CONFIG_NAME ":%u: the last %llu bytes of disk '%s' are no whole sector and not part of it",
+                 from->file.line, (unsigned long long)(bytes - to->len), to->name);
+    return to->len != 0;
+}
+
+static bool launch_disks(const struct boot_info *boot, const struct config_vm *vm, struct machine_spec *spec)
+{
+    for (uint32_t i = 0; i < vm->disk_count; i++)
+        if (!launch_disk(boot, &vm->disks[i], &spec->disks[i]))
+            return false;
+    spec->disk_count = vm->disk_count;
+    return true;
+}
+
+static void launch_nets(const struct config_vm *vm, struct machine_spec *spec)
+{
+    spec->net_count = vm->net_count;
+    for (uint32_t i = 0; i < vm->net_count; i++) {
+        spec->nets[i] = (struct machine_net){.lan = vm->nets[i].lan, .has_mac = vm->nets[i].has_mac};
+        memcpy(spec->nets[i].mac, vm->nets[i].mac, sizeof(spec->nets[i].mac));
+    }
 }
 
 /* A VM of the file; no cores named means all. */
@@ -79,6 +130,9 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
         .on_reboot = vm->on_reboot,
         .autostart = vm->autostart,
         .debug_exit = vm->debug_exit,
+        .rng = vm->rng,
+        .console = vm->console,
+        .split_rings = vm->rings == RINGS_SPLIT,
         .watchdog = vm->watchdog,
         .hide_count = vm->hidden_count,
         .hide = vm->hidden,
@@ -88,6 +142,9 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
     for (uint32_t i = 0; i < vm->initrd_count; i++)
         spec.files.modules[spec.files.module_count++] = launch_module(boot, vm->initrds[i].name);
     str_copy(spec.name, vm->name, sizeof spec.name);
+    if (!launch_disks(boot, vm, &spec))
+        return ERR_INVALID;
+    launch_nets(vm, &spec);
     for (uint32_t i = 0; i < ARRAY_SIZE(vm->cores); i++)
         any |= spec.cpus.bits[i] = vm->cores[i];
     for (uint32_t i = 0; i < CPU_MAX && !any; i++)
@@ -123,26 +180,19 @@ int launch_add_default(const struct boot_info *boot, uint32_t cores)
     return launch_add(&spec);
 }
 
-/* The file may ask for what Keel can't do: better no VM than one that lacks its disk. */
-static bool launch_supported(const struct config_vm *vm)
-{
-    const char *what = vm->disk_count ? "disk" : vm->net_count ? "net" : NULL;
-
-    if (what)
-        log_error(CONFIG_NAME ":%u: [vm %s] is not started: %s is not supported by this version", vm->line,
-                  vm->name, what);
-    return !what;
-}
-
 int launch_add_config(const struct boot_info *boot, const struct config *config)
 {
     int err = 0;
 
     for (uint32_t i = 0; i < config->vm_count && !err; i++) {
-        if (config->vms[i].bad || !launch_supported(&config->vms[i]))
+        if (config->vms[i].bad)
             launch_failed = true;
         else
             err = launch_add_vm(boot, &config->vms[i]);
+        if (err == ERR_INVALID) { /* that was told; the others aren't the worse for it */
+            launch_failed = true;
+            err = 0;
+        }
     }
     return err;
 }
@@ -180,13 +230,14 @@ static bool launch_cores_fit(const struct machine_spec *s)
 /* What the machine can't give is refused before anything starts. */
 static bool launch_fits(const struct machine_spec *s, uint64_t left)
 {
+    uint64_t wanted = machine_memory_bytes(s);
     bool cores = launch_cores_fit(s);
 
-    if (s->memory > left)
+    if (wanted > left)
         log_error("vm=%s: it wants %llu MiB of memory; of %llu MiB for guests, %llu MiB are left for it",
-                  s->name, (unsigned long long)s->memory / MiB,
-                  (unsigned long long)guestram_total_bytes() / MiB, (unsigned long long)left / MiB);
-    return cores && s->memory <= left;
+                  s->name, (unsigned long long)wanted / MiB, (unsigned long long)guestram_total_bytes() / MiB,
+                  (unsigned long long)left / MiB);
+    return cores && wanted <= left;
 }
 
 /* Firmware begins in real mode. */
@@ -232,15 +283,15 @@ void launch_plan(void)
             continue;
         }
         if (s->autostart)
-            left -= MIN(left,
-                        ALIGN_DOWN(s->memory, GUESTRAM_BLOCK) + ALIGN_UP(s->firmware.len, GUESTRAM_BLOCK));
+            left -= MIN(left, machine_memory_bytes(s));
         char quoted[QUOTED_MAX];
 
         log_event("plan",
                   "vm=%s vcpus=%u memory_mib=%llu weight=%u cap=%u kernel_bytes=%llu initrd_bytes=%llu "
-                  "cmdline=\"%s\"",
+                  "disks=%u disk_memory_mib=%llu cmdline=\"%s\"",
                   s->name, s->vcpus, (unsigned long long)s->memory / MiB, s->weight, s->cap,
                   (unsigned long long)s->files.kernel.len, (unsigned long long)guest_module_bytes(&s->files),
+                  s->disk_count, (unsigned long long)machine_disk_bytes(s) / MiB,
                   fmt_quote(quoted, sizeof(quoted), s->files.cmdline));
     }
 }

@@ -13,6 +13,7 @@
 #include "guests/acpi.h"
 #include "guests/board.h"
 #include "guests/firmware.h"
+#include "guests/machine_devices.h"
 #include "guests/platform.h"
 #include "guests/rom.h"
 #include "mm/guestram.h"
@@ -131,8 +132,10 @@ static void machine_cpuid(struct vm *vm, const struct machine_spec *spec)
 
 static struct acpi_guest machine_acpi(const struct vm *vm)
 {
-    return (struct acpi_guest){
-        .vcpus = vm->vcpu_count, .dsdt = dsdt_aml, .dsdt_len = (size_t)(dsdt_aml_end - dsdt_aml)};
+    return (struct acpi_guest){.vcpus = vm->vcpu_count,
+                               .ecam = true,
+                               .dsdt = dsdt_aml,
+                               .dsdt_len = (size_t)(dsdt_aml_end - dsdt_aml)};
 }
 
 static int machine_board(struct vm *vm, const struct machine_spec *spec)
@@ -141,6 +144,7 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
     struct board *board = frame_alloc(frame_count(size), vm_owner(vm));
     struct acpi_guest acpi = machine_acpi(vm);
     const struct cpuid_entry *sizes = cpuid_find(&vm->cpuid, 0x80000008, 0);
+    struct board_devices devices;
     struct board_config config = {
         .unix_time = machine_wall_clock + clock_now() / NS_PER_SEC,
         .tsc_to_ns = scale_make(clock_tsc_hz(), NS_PER_SEC),
@@ -150,12 +154,19 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
         .phys_bits = sizes ? sizes->eax & 0xff : 36,
         .debug_exit = spec->debug_exit,
         .acpi = spec->firmware.data ? &acpi : NULL,
+        .devices = &devices,
         .host_now = clock_now,
         .console_changed = machine_console_changed,
     };
+    int err;
 
     if (!board)
         return ERR_NOMEM;
+    err = machine_devices(vm, spec, &devices);
+    if (err) {
+        frame_free(board, frame_count(size));
+        return err;
+    }
     vm->board_bytes = size;
     return board_init(board, vm, &config);
 }
@@ -166,6 +177,21 @@ static int machine_vcpus(struct vm *vm, const struct machine_spec *spec)
         if (!vm_add_vcpu(vm, spec->weight, spec->cap, &spec->cpus))
             return ERR_NOMEM;
     return 0;
+}
+
+uint64_t machine_disk_bytes(const struct machine_spec *spec)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < spec->disk_count; i++)
+        bytes += ALIGN_UP(spec->disks[i].memory, GUESTRAM_BLOCK);
+    return bytes;
+}
+
+uint64_t machine_memory_bytes(const struct machine_spec *spec)
+{
+    return ALIGN_DOWN(spec->memory, GUESTRAM_BLOCK) + ALIGN_UP(spec->firmware.len, GUESTRAM_BLOCK) +
+           machine_disk_bytes(spec);
 }
 
 static int machine_build(struct vm *vm, const struct machine_spec *spec, uint64_t bytes)
@@ -255,7 +281,7 @@ static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
         log_error("vm=%s: its ROM can't be written (error %d)", vm->name, err);
         return err;
     }
-    e820_build(&map, &vm->mem, false);
+    e820_build(&map, &vm->mem, true);
     start = rdtsc();
     err = kernel_load(&vm->mem, &spec->files, &map, rsdp, &entry, why, sizeof why);
     vm->copy_ticks = rdtsc() - start;
@@ -300,10 +326,8 @@ int machine_load(struct vm *vm, const struct machine_spec *spec)
 
 void machine_destroy(struct vm *vm)
 {
-    struct board *board = vm->board;
-
-    if (board)
-        console_vm_remove(&board->console);
+    if (vm->board)
+        board_remove(vm->board);
     vm_destroy(vm);
 }
 

@@ -7,6 +7,20 @@
 
 #define MACHINE_MEMORY_MIN (4 * MiB) /* less has no room for any kernel */
 
+struct machine_disk {
+    enum config_disk_kind kind;
+    const char *name; /* of the module */
+    hpa_t base;       /* it is mapped only for the VM */
+    uint64_t len;     /* bytes of the disk */
+    uint64_t memory;  /* guest memory that it takes: the blank disk itself, or the overlay */
+};
+
+struct machine_net {
+    const char *lan; /* the switch */
+    bool has_mac;    /* else one is made up */
+    uint8_t mac[6];
+};
+
 /* What a VM is made of (DESIGN 6). Everything that it points to stays the caller's, and stays. */
 struct machine_spec {
     char name[VM_NAME_MAX];
@@ -19,6 +33,12 @@ struct machine_spec {
     enum config_reboot on_reboot;
     bool autostart, debug_exit;
     uint32_t watchdog; /* seconds; 0: none */
+    uint32_t disk_count;
+    struct machine_disk disks[CONFIG_MAX_DISKS];
+    uint32_t net_count;
+    struct machine_net nets[CONFIG_MAX_NETS];
+    bool rng, console;
+    bool split_rings; /* its virtio devices offer no packed ones */
     uint32_t hide_count;
     const struct cpuid_feature *const *hide; /* features that its CPUID must not show */
 };
@@ -28,6 +48,10 @@ void machine_init(uint64_t unix_time);
 /* For event=bench: the host TSC at which the first VM's time began, and the ticks that copying kernels has taken so far. */
 uint64_t machine_first_reset(void);
 uint64_t machine_copy_ticks(void);
+/* Guest memory that the VM takes in all. */
+uint64_t machine_memory_bytes(const struct machine_spec *spec);
+/* Of it, for disks. */
+uint64_t machine_disk_bytes(const struct machine_spec *spec);
 /* Makes the VM, without a kernel in it. NULL, one line in the log and nothing left behind if that can't be. */
 struct vm *machine_create(uint32_t id, const struct machine_spec *spec) MUST_CHECK;
 /* Resets all of it and loads the kernel: vCPU 0 is at the entry point. One line in the log if it can't be. */

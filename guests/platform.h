@@ -16,11 +16,11 @@
 #define PC_ACPI_SIZE      0x0001f000ull
 #define PC_RESET_VECTOR   0x000ffff0ull
 #define PC_HIGH_RAM       0x00100000ull
-#define PC_LOW_MEMORY_MAX (3 * GiB) /* RAM below 4G ends here at the latest */
-#define PC_PCI_WINDOW     0xc0000000ull
-#define PC_PCI_WINDOW_END 0xe0000000ull
-#define PC_ECAM           0xe0000000ull
-#define PC_ECAM_SIZE      0x10000000ull /* 256 buses */
+#define PC_LOW_MEMORY_MAX (3 * GiB)     /* RAM below 4G ends here at the latest */
+#define PC_PCI_WINDOW     0xc0000000ull /* (D) */
+#define PC_PCI_WINDOW_END 0xe0000000ull /* (D) */
+#define PC_ECAM           0xe0000000ull /* (D) */
+#define PC_ECAM_SIZE      0x10000000ull /* (D) 256 buses */
 #define PC_IOAPIC         0xfec00000ull
 #define PC_HPET           0xfed00000ull
 #define PC_LAPIC          0xfee00000ull
@@ -59,6 +59,20 @@
 #define PC_IRQ_SCI  9
 #define PC_GSI_PIT  2
 
+/*
+ * Interrupt pins of PCI (D). INTA of slot s is wire (s - 1) % 4; each wire has an IOAPIC pin of its own, and two share a PIC
+ * line, the same that SeaBIOS chooses.
+ */
+#define PC_PCI_WIRES      4
+#define PC_PCI_WIRE(slot) (((slot)-1) % PC_PCI_WIRES)
+#define PC_PCI_GSI(wire)  (16 + (wire))
+#define PC_PCI_IRQ(wire)  (10 + (wire) / 2)
+#define PC_PCI_IRQS       0x0c00 /* those, a bit each */
+
+/* Slots of PCI bus 0; 1 is kept for an ISA bridge. */
+#define PC_SLOT_BRIDGE 0
+#define PC_SLOT_FIRST  2
+#define PC_PCI_PORTS   0xc000 /* where I/O ports of functions begin */
 /* Vectors of the PIC's lines and what it masks, as a BIOS leaves them: timer, keyboard, cascade and disks are open. */
 #define PC_PIC_MASTER_BASE 0x08
 #define PC_PIC_SLAVE_BASE  0x70

@@ -47,13 +47,15 @@ static void check_string(const char *s)
 static void check_files(const struct config_vm *vm)
 {
     const struct config_file *file;
-    uint32_t n;
+    uint32_t n, images = 0;
 
     for (n = 0; (file = config_file_at(vm, n)); n++) {
         check_string(file->name);
         assert(file->name[0] != '\0' && !strpbrk(file->name, " \t\n'\"\\") && file->line > vm->line);
     }
-    assert(n == !!vm->kernel.name + !!vm->firmware.name + vm->initrd_count + vm->disk_count);
+    for (uint32_t i = 0; i < vm->disk_count; i++)
+        images += vm->disks[i].kind != DISK_RAM;
+    assert(n == !!vm->kernel.name + !!vm->firmware.name + vm->initrd_count + images);
 }
 
 static void check_vm(const struct config_vm *vm)

@@ -172,6 +172,7 @@ def test_guest_kernel(tree):
 def test_guest_busybox(tree):
     tree.write("build/guest/vmlinuz", "")
     tree.write("build/guest/version", "6.1\n")
+    tree.write("build/guest/modules.gz", "")
     tree.index(busybox_static="")
     tree.fails("setup/guest", "the download of Debian's package 'busybox-static' failed")
 

@@ -10,6 +10,7 @@ ISOS = os.path.join(TOP, "build", "isos")
 KEEL = os.path.join(TOP, "build", "keel.elf")
 KERNEL = os.path.join(TOP, "build", "guest", "vmlinuz")
 INITRD = os.path.join(TOP, "build", "guest", "initrd.gz")
+MODULES = os.path.join(TOP, "build", "guest", "modules.gz")     # to be put behind INITRD: drivers, in /modules
 PAYLOADS = os.path.join(TOP, "build", "payload")
 BUILDER = os.path.join(TOP, "iso", "build-iso")
 

@@ -4,7 +4,8 @@ import re
 import pytest
 from monitor import Monitor, PAYLOAD, conf, modules, pairs
 
-VMS = dict(spinner="fault=spin", idler="fault=hang",
+DEVICES = {"disk": "ram:1M", "net": "lan0,mac=52:54:00:12:34:56", "rng": "yes", "virtio_console": "yes"}
+VMS = dict(spinner="fault=spin", idler={"cmdline": "fault=hang", **DEVICES},
            off={"cmdline": 'fault=spin say="two words"', "autostart": "no", "weight": "512", "cap": "50", "watchdog": "60"})
 
 
@@ -41,12 +42,25 @@ def test_info_of_what_runs(monitor):
     assert 0 < int(row["copy_ticks"]) < int(row["made_to_reset_ticks"]) * 100
 
 
+def test_devices(monitor):
+    """Each device, in its slot, as nobody has touched it yet."""
+    rows = monitor.table("dev idler")
+    assert [row["kind"] for row in rows if "kind" in row] == ["virtio-blk", "virtio-net", "virtio-console", "virtio-rng"]
+    assert [row["slot"] for row in rows if "kind" in row] == ["2", "3", "4", "5"]
+    assert {row["status"] for row in rows if "kind" in row} == {"0x00"}
+    count, disk, net = [row for row in rows if "kind" not in row]
+    assert count["devices"] == "4"
+    assert (disk["disk"], disk["bytes"], disk["read_only"], disk["reads"]) == ("ram", "1048576", "no", "0")
+    assert (net["mac"], net["received"], net["dropped"]) == ("52:54:00:12:34:56", "0", "0")
+    assert monitor.ask("dev spinner") == ["vm=spinner devices=0"]
+
+
 def test_help(monitor):
     """Every command that help lists, typed with too many words (or too few), answers with its usage."""
     lines = [line for line in monitor.ask("help") if not line.startswith(("an empty line", "Tab "))]
     names = {re.match(r"(?:vm )?[a-z]+", line).group() for line in lines}
     assert names >= {"help", "vm list", "vm info", "vm start", "vm stop", "vm pause", "vm resume", "vm reset", "vm kill",
-                     "console", "stats", "top", "regs", "mem", "walk", "trace", "cpus", "memory", "cap", "audit", "log",
+                     "console", "stats", "top", "dev", "regs", "mem", "walk", "trace", "cpus", "memory", "cap", "audit", "log",
                      "poweroff", "reboot"}
     for name in names:
         words = "" if name == "kv" else " 1 2 3 4 5"

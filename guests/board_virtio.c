@@ -1,0 +1,197 @@
+#include "guests/board_virtio.h"
+
+#include "core/lib/error.h"
+#include "core/lib/log.h"
+#include "core/lib/string.h"
+#include "guests/board.h"
+
+#define NET_BUFFER   (128 * KiB) /* for frames on their way to a driver */
+#define RESEED_BYTES (1 * MiB)
+
+static void *memory_take(struct board *board, uint64_t bytes)
+{
+    return frame_alloc(frame_count(bytes), vm_owner(board->vm));
+}
+
+static int disks_init(struct board *board, const struct board_devices *devices, uint32_t *slot)
+{
+    struct board_virtio *b = &board->virtio;
+
+    if (!devices->disk_count)
+        return 0;
+    b->blks = memory_take(board, devices->disk_count * sizeof(*b->blks));
+    if (!b->blks)
+        return ERR_NOMEM;
+    b->blk_room = devices->disk_count;
+    for (; b->blk_count < devices->disk_count; b->blk_count++) {
+        const struct virtio_blk_config blk = {
+            .disk = devices->disks[b->blk_count].disk,
+            .serial = devices->disks[b->blk_count].serial,
+            .queues = board->vm->vcpu_count,
+            .packed = !devices->split_rings,
+        };
+
+        virtio_blk_init(&b->blks[b->blk_count], &b->host, (*slot)++, &blk);
+    }
+    return 0;
+}
+
+static int net_init(struct board *board, const struct board_devices *devices, uint32_t slot)
+{
+    struct board_virtio *b = &board->virtio;
+    const struct board_net *from = &devices->nets[b->net_count];
+    struct virtio_net_config net = {
+        .net = from->net,
+        .buffer_bytes = NET_BUFFER,
+        .packed = !devices->split_rings,
+    };
+
+    net.buffer = memory_take(board, NET_BUFFER);
+    if (!net.buffer)
+        return ERR_NOMEM;
+    memcpy(net.mac, from->mac, VSWITCH_MAC);
+    if (virtio_net_init(&b->nets[b->net_count++], &b->host, slot, &net))
+        return 0;
+    log_error("vm=%s: a switch has no port left for it", board->vm->name);
+    return ERR_BUSY;
+}
+
+static int nets_init(struct board *board, const struct board_devices *devices, uint32_t *slot)
+{
+    struct board_virtio *b = &board->virtio;
+    int err = 0;
+
+    if (!devices->net_count)
+        return 0;
+    b->nets = memory_take(board, devices->net_count * sizeof(*b->nets));
+    if (!b->nets)
+        return ERR_NOMEM;
+    b->net_room = devices->net_count;
+    while (b->net_count < devices->net_count && !err)
+        err = net_init(board, devices, (*slot)++);
+    return err;
+}
+
+/* -- console ---------------------------------------------------------------------------------------------------- */
+
+static void console_write(void *ctx, const uint8_t *bytes, uint32_t len)
+{
+    board_console_write(ctx, bytes, len);
+}
+
+static bool console_ready(void *ctx)
+{
+    return console_vm_ready(&((struct board *)ctx)->console);
+}
+
+static void console_init_device(struct board *board, const struct board_devices *devices, uint32_t *slot)
+{
+    const struct virtio_console_config config = {
+        .write = console_write,
+        .ready = console_ready,
+        .ctx = board,
+        .packed = !devices->split_rings,
+    };
+
+    board->virtio.has_console = devices->console;
+    if (devices->console)
+        virtio_console_init(&board->virtio.console, &board->virtio.host, (*slot)++, &config);
+}
+
+bool board_virtio_type(struct board *board, uint8_t byte)
+{
+    struct board_virtio *b = &board->virtio;
+
+    if (!b->has_console || !virtio_console_listens(&b->console))
+        return false;
+    virtio_console_type(&b->console, byte);
+    return true;
+}
+
+/* -- random numbers --------------------------------------------------------------------------------------------- */
+
+static bool random_seed(struct board_virtio *b)
+{
+    uint8_t seed[DRBG_SEED];
+
+    if (!b->entropy || !b->entropy(seed, sizeof(seed)))
+        return false;
+    drbg_seed(&b->drbg, seed);
+    b->drawn = 0;
+    return true;
+}
+
+/* Should the CPU have nothing for once, the generator goes on with what it has. */
+static void random_fill(void *ctx, void *buf, uint32_t len)
+{
+    struct board_virtio *b = ctx;
+
+    if (b->drawn >= RESEED_BYTES)
+        random_seed(b);
+    b->drawn += len;
+    drbg_fill(&b->drbg, buf, len);
+}
+
+static void rng_init(struct board *board, const struct board_devices *devices, uint32_t *slot)
+{
+    struct board_virtio *b = &board->virtio;
+
+    if (!devices->rng)
+        return;
+    b->entropy = devices->entropy;
+    b->has_rng = random_seed(b);
+    if (b->has_rng)
+        virtio_rng_init(&b->rng, &b->host, (*slot)++, !devices->split_rings, random_fill, b);
+    else
+        log_warn("vm=%s: no random number device: this CPU has neither RDSEED nor RDRAND", board->vm->name);
+}
+
+/* -- all of them ------------------------------------------------------------------------------------------------ */
+
+int board_virtio_init(struct board *board, const struct board_devices *devices)
+{
+    struct board_virtio *b = &board->virtio;
+    uint32_t slot = PC_SLOT_FIRST;
+    int err;
+
+    b->host = (struct virtio_host){
+        .pci = &board->pci_bus,
+        .mem = &board->vm->mem,
+        .timers = &board->vm->timers,
+        .chain = &b->chain,
+    };
+    err = disks_init(board, devices, &slot);
+    if (!err)
+        err = nets_init(board, devices, &slot);
+    if (err)
+        return err;
+    console_init_device(board, devices, &slot);
+    rng_init(board, devices, &slot);
+    return 0;
+}
+
+void board_virtio_reset(struct board *board)
+{
+    struct board_virtio *b = &board->virtio;
+
+    for (uint32_t i = 0; i < b->blk_count; i++)
+        virtio_reset(&b->blks[i].v);
+    for (uint32_t i = 0; i < b->net_count; i++)
+        virtio_reset(&b->nets[i].v);
+    if (b->has_console)
+        virtio_reset(&b->console.v);
+    if (b->has_rng)
+        virtio_reset(&b->rng.v);
+}
+
+void board_virtio_remove(struct board *board)
+{
+    struct board_virtio *b = &board->virtio;
+
+    for (uint32_t i = 0; i < b->net_count; i++) {
+        virtio_net_remove(&b->nets[i]);
+        frame_free(b->nets[i].port.buffer, frame_count(NET_BUFFER));
+    }
+    frame_free(b->nets, frame_count(b->net_room * sizeof(*b->nets)));
+    frame_free(b->blks, frame_count(b->blk_room * sizeof(*b->blks)));
+}

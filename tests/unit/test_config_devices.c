@@ -1,0 +1,76 @@
+/* The lines of keel.conf that give a VM its devices. */
+#include "tests/unit/config_bench.h"
+
+#define NAME_TEXT "the name of a file without blanks, quotes and backslashes"
+#define DISK_TEXT NAME_TEXT ", and perhaps ',ro', ',cow' or ',cow=SIZE'; or ram:SIZE"
+
+static bool lookup(void *ctx, const char *name)
+{
+    assert_ptr_equal(ctx, &c);
+    return name[0] == 'k';
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    expect_line("disk = a,rw", "disk takes " DISK_TEXT ", not 'a,rw'");
+    expect_line("disk = a,ro,ro", "disk takes " DISK_TEXT ", not 'a,ro,ro'");
+    expect_line("disk = ,ro", "disk takes " DISK_TEXT ", not ',ro'");
+    expect_line("disk = a,cow,ro", "disk takes " DISK_TEXT ", not 'a,cow,ro'");
+    expect_line("disk = a,cow=1000", "disk takes " DISK_TEXT ", not 'a,cow=1000'");
+    expect_line("disk = a,cow=1048577", "disk takes " DISK_TEXT ", not 'a,cow=1048577'");
+    expect_line("disk = ram:", "disk takes " DISK_TEXT ", not 'ram:'");
+    expect_line("disk = ram:8M,ro", "disk takes " DISK_TEXT ", not 'ram:8M,ro'");
+    expect_line("virtio_rings = both", "virtio_rings takes packed or split, not 'both'");
+    expect_line("rng = maybe", "rng takes yes or no, not 'maybe'");
+    expect_line("virtio_console = hvc0", "virtio_console takes yes or no, not 'hvc0'");
+}
+
+static void test_disks(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse("[vm a]\nkernel=k\nmemory=4M\ndisk=d,cow\ndisk=d,cow=2M\ndisk=ram:256M\ndisk=e,ro\n"
+              "virtio_rings=split\nrng=yes\nvirtio_console=yes\n"),
+        0);
+    assert_int_equal(c.vms[0].disk_count, 4);
+    assert_int_equal(c.vms[0].disks[0].kind, DISK_COW);
+    assert_int_equal(c.vms[0].disks[0].bytes, 0);
+    assert_int_equal(c.vms[0].disks[1].kind, DISK_COW);
+    assert_int_equal(c.vms[0].disks[1].bytes, 2 * MiB);
+    assert_int_equal(c.vms[0].disks[2].kind, DISK_RAM);
+    assert_int_equal(c.vms[0].disks[2].bytes, 256 * MiB);
+    assert_int_equal(c.vms[0].disks[3].kind, DISK_READ_ONLY);
+    assert_int_equal(c.vms[0].rings, RINGS_SPLIT);
+    assert_true(c.vms[0].rng && c.vms[0].console);
+    assert_string_equal(config_file_at(&c.vms[0], 3)->name, "e");
+    assert_null(config_file_at(&c.vms[0], 4));
+}
+
+/* What one VM writes, nobody else uses. */
+static void test_shared_disks(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[vm a]\nkernel=k\nmemory=4M\ndisk=k1\ndisk=k2,ro\ndisk=k3,cow\n"
+                           "[vm b]\nkernel=k1\nmemory=4M\ndisk=k2,ro\ndisk=k3,cow\n"
+                           "[vm c]\nkernel=k\nmemory=4M\ndisk=k4\ndisk=k4\ndisk=ram:1M\ndisk=ram:1M\n"),
+                     0);
+    assert_int_equal(config_check(&c, lookup, report, &c), 2);
+    assert_string_equal(
+        told, "4: disk 'k1' is written, and used on line 8, too: add ',cow' here, or ',ro' to both\n"
+              "15: disk 'k4' is written, and used on line 16, too: add ',cow' here, or ',ro' to both\n"
+              "16: disk 'k4' is written, and used on line 15, too: add ',cow' here, or ',ro' to both\n");
+    assert_true(c.vms[0].bad && c.vms[2].bad);
+    assert_false(c.vms[1].bad);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_shared_disks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
