@@ -41,10 +41,11 @@ static const struct config_file *disk_other_use(const struct config *config, con
     return NULL;
 }
 
-static bool disks_check(const struct config *config, const struct config_vm *vm, config_report report,
-                        void *ctx)
+/* Returns the number of faults. */
+static uint32_t disks_check(const struct config *config, const struct config_vm *vm, config_report report,
+                            void *ctx)
 {
-    bool good = true;
+    uint32_t shared = 0;
     char sentence[320];
 
     for (uint32_t i = 0; i < vm->disk_count; i++) {
@@ -56,28 +57,25 @@ static bool disks_check(const struct config *config, const struct config_vm *vm,
                   "disk '%s' is written, and used on line %u, too: add ',cow' here, or ',ro' to both",
                   file->name, other->line);
         report(ctx, file->line, sentence);
-        good = false;
+        shared++;
     }
-    return good;
+    return shared;
 }
 
 uint32_t config_check(struct config *config, config_lookup lookup, config_report report, void *ctx)
 {
-    uint32_t missing = 0;
+    uint32_t faults = 0;
 
     for (uint32_t i = 0; i < config->vm_count; i++) {
         struct config_vm *vm = &config->vms[i];
         const struct config_file *file;
+        uint32_t before = faults;
 
         for (uint32_t n = 0; (file = config_file_at(vm, n)); n++)
-            if (!file_check(file, lookup, report, ctx)) {
-                vm->bad = true;
-                missing++;
-            }
-        if (!disks_check(config, vm, report, ctx)) {
+            faults += !file_check(file, lookup, report, ctx);
+        faults += disks_check(config, vm, report, ctx);
+        if (faults > before)
             vm->bad = true;
-            missing++;
-        }
     }
-    return missing;
+    return faults;
 }

@@ -55,7 +55,7 @@ static void test_shared_disks(void **state)
                            "[vm b]\nkernel=k1\nmemory=4M\ndisk=k2,ro\ndisk=k3,cow\n"
                            "[vm c]\nkernel=k\nmemory=4M\ndisk=k4\ndisk=k4\ndisk=ram:1M\ndisk=ram:1M\n"),
                      0);
-    assert_int_equal(config_check(&c, lookup, report, &c), 2);
+    assert_int_equal(config_check(&c, lookup, report, &c), 3);
     assert_string_equal(
         told, "4: disk 'k1' is written, and used on line 8, too: add ',cow' here, or ',ro' to both\n"
               "15: disk 'k4' is written, and used on line 16, too: add ',cow' here, or ',ro' to both\n"
