@@ -2,24 +2,8 @@
 
 #include <string.h>
 
-#include "core/lib/log.h"
+#include "tests/unit/log_kept.h"
 #include "tests/unit/support.h"
-
-static char seen[1024];
-
-static void sink(const char *line, size_t len)
-{
-    strncat(seen, line, len);
-    strcat(seen, "\n");
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    seen[0] = '\0';
-    log_set_sink(sink);
-    return 0;
-}
 
 static void test_names(void **state)
 {

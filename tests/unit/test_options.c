@@ -2,24 +2,10 @@
 
 #include <string.h>
 
+#include "tests/unit/log_kept.h"
 #include "tests/unit/support.h"
 
-static char seen[4096];
 static struct options o;
-
-static void sink(const char *line, size_t len)
-{
-    strncat(seen, line, len);
-    strcat(seen, "\n");
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    seen[0] = '\0';
-    log_set_sink(sink);
-    return 0;
-}
 
 static void test_nothing(void **state)
 {

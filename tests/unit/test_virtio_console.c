@@ -34,13 +34,7 @@ static void begin(bool packed, uint32_t queue)
     room = sizeof(written);
     assert_true(negotiate(features));
     driver_start(packed, 4);
-    set(0x16, 2, queue);
-    set(0x18, 2, 4);
-    set(0x1a, 2, 1);
-    set(0x20, 8, RING_DESC);
-    set(0x28, 8, RING_AVAIL);
-    set(0x30, 8, RING_USED);
-    set(0x1c, 2, 1);
+    queue_enable(queue, 4);
     set(COMMON_STATUS, 1, GOOD_STATUS);
     for (uint32_t i = 0; i < 10000; i++)
         ram[DATA + i] = (uint8_t)(i % 251);

@@ -43,13 +43,7 @@ static void use_queue(uint32_t queue)
 {
     assert_true(negotiate(FEATURES));
     driver_start(false, 16);
-    set(0x16, 2, queue);
-    set(0x18, 2, 16);
-    set(0x1a, 2, 1);
-    set(0x20, 8, RING_DESC);
-    set(0x28, 8, RING_AVAIL);
-    set(0x30, 8, RING_USED);
-    set(0x1c, 2, 1);
+    queue_enable(queue, 16);
     set(COMMON_STATUS, 1, GOOD_STATUS);
 }
 

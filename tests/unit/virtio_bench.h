@@ -60,18 +60,24 @@ static inline bool negotiate(uint64_t features)
     return status() & VIRTIO_FEATURES_OK;
 }
 
-/* Queue 0 at RING_..., its vector 1, the configuration's 0. */
-static inline void queue_start(uint64_t features, uint16_t size)
+/* The device's queue of this number is at RING_..., its vector is 1. */
+static inline void queue_enable(uint32_t queue, uint16_t size)
 {
-    driver_start(features & VIRTIO_F_RING_PACKED, size);
-    set(0x10, 2, 0);
-    set(0x16, 2, 0);
+    set(0x16, 2, queue);
     set(0x18, 2, size);
     set(0x1a, 2, 1);
     set(0x20, 8, RING_DESC);
     set(0x28, 4, RING_AVAIL);
     set(0x30, 4, RING_USED);
     set(0x1c, 2, 1);
+}
+
+/* Queue 0; the configuration's vector is 0. */
+static inline void queue_start(uint64_t features, uint16_t size)
+{
+    driver_start(features & VIRTIO_F_RING_PACKED, size);
+    set(0x10, 2, 0);
+    queue_enable(0, size);
 }
 
 static inline void device_start(uint64_t features, uint16_t size)
