@@ -1,6 +1,9 @@
 """SeaBIOS as a guest: Debian's package, unmodified."""
 import pytest
 
+import images
+import virtio
+
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
 CONFIGURATION = "[vm bios]\nfirmware = bios-256k.bin\nmemory = 64M\nvcpus = %d\n"
 
@@ -18,6 +21,17 @@ def test_seabios_prompt(machine, tmp_path, vcpus):
     keel.machine.expect(r"SeaBIOS \(version [^)]*\)", 60)
     keel.machine.expect("Booting from Hard Disk", 60)
     keel.machine.expect("No bootable device", 60)
+
+
+def test_seabios_disk(machine, tmp_path):
+    """GRUB from the boot sectors of a virtio disk, and from GRUB Linux, which switches off by the ACPI tables that SeaBIOS was given."""
+    disk = images.linux_iso("console=ttyS0 quiet " + virtio.run("true"))     # a hybrid image: a disk, too
+    keel = boot(machine, tmp_path, CONFIGURATION.replace("64M", "192M") % 1 + "disk = disk.img,ro\n",
+                [(SEABIOS, "bios-256k.bin"), (disk, "disk.img")])
+    keel.machine.expect("Booting from Hard Disk", 60)
+    keel.machine.expect("GRUB", 60)
+    keel.linux_up()
+    assert keel.finish() == "clean"
 
 
 def test_no_image(machine, tmp_path):
