@@ -75,16 +75,34 @@ bool virtio_take(struct virtio *v, uint32_t queue)
     return result == VRING_CHAIN;
 }
 
+void virtio_untake_all(struct virtio *v, uint32_t queue, const struct vring_used *used, uint32_t count)
+{
+    uint32_t descs = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        descs += used[i].descs;
+    vring_unpop(&v->queues[queue].ring, count, descs);
+    v->chains -= count;
+}
+
 void virtio_untake(struct virtio *v, uint32_t queue)
 {
-    vring_unpop(&v->queues[queue].ring, v->host.chain);
-    v->chains--;
+    const struct vring_used used = {v->host.chain->id, v->host.chain->descs, 0};
+
+    virtio_untake_all(v, queue, &used, 1);
+}
+
+void virtio_give_all(struct virtio *v, uint32_t queue, const struct vring_used *used, uint32_t count)
+{
+    if (!vring_push(&v->queues[queue].ring, v->host.mem, used, count))
+        virtio_break(v);
 }
 
 void virtio_give(struct virtio *v, uint32_t queue, uint32_t written)
 {
-    if (!vring_push(&v->queues[queue].ring, v->host.mem, v->host.chain, written))
-        virtio_break(v);
+    const struct vring_used used = {v->host.chain->id, v->host.chain->descs, written};
+
+    virtio_give_all(v, queue, &used, 1);
 }
 
 void virtio_signal(struct virtio *v, uint32_t queue)
@@ -93,10 +111,16 @@ void virtio_signal(struct virtio *v, uint32_t queue)
         interrupt(v, v->queues[queue].vector, ISR_QUEUE);
 }
 
-void virtio_defer(struct virtio *v, uint32_t queue)
+void virtio_defer_until(struct virtio *v, uint32_t queue, uint64_t when)
 {
     v->waiting |= (uint32_t)BIT(queue);
-    timer_arm(&v->later, v->now + 1); /* not in this round of timers */
+    if (when < v->later.deadline)
+        timer_arm(&v->later, MAX(when, v->now + 1)); /* not in this round of timers */
+}
+
+void virtio_defer(struct virtio *v, uint32_t queue)
+{
+    virtio_defer_until(v, queue, 0);
 }
 
 static void later_run(struct timer *timer, uint64_t now)
@@ -152,10 +176,11 @@ void virtio_reset(struct virtio *v)
         v->desc.ops->reset(v);
 }
 
-/* 2.2.2: nothing that wasn't offered, and no driver of before virtio 1.0. */
+/* 2.2.2: nothing that wasn't offered, nothing without what it needs, and no driver of before virtio 1.0. */
 static bool features_good(const struct virtio *v)
 {
-    return !(v->accepted & ~v->offered) && virtio_has(v, VIRTIO_F_VERSION_1);
+    return !(v->accepted & ~v->offered) && virtio_has(v, VIRTIO_F_VERSION_1) &&
+           (!v->desc.ops->accepts || v->desc.ops->accepts(v->accepted));
 }
 
 /* 2.1.1: 0 resets; no bit is taken back otherwise, and one that mustn't be set yet stays 0. */

@@ -35,6 +35,7 @@ struct virtio;
 struct virtio_ops {
     void (*reset)(struct virtio *v);                  /* may be NULL */
     void (*notify)(struct virtio *v, uint32_t queue); /* there may be buffers; the queue is ready */
+    bool (*accepts)(uint64_t features);               /* a subset that works; NULL: each does */
 };
 
 /* What a device is. */
@@ -100,8 +101,13 @@ void virtio_untake(struct virtio *v, uint32_t queue);
 void virtio_give(struct virtio *v, uint32_t queue, uint32_t written);
 /* After the last of a series: raises an interrupt if the driver wants one. */
 void virtio_signal(struct virtio *v, uint32_t queue);
+/* The same for several buffers: the driver sees all of them or none. */
+void virtio_untake_all(struct virtio *v, uint32_t queue, const struct vring_used *used, uint32_t count);
+void virtio_give_all(struct virtio *v, uint32_t queue, const struct vring_used *used, uint32_t count);
 /* Has the queue's notify called again soon, by a timer: what is left would take too long now. */
 void virtio_defer(struct virtio *v, uint32_t queue);
+/* Has it called again at that time, or earlier. */
+void virtio_defer_until(struct virtio *v, uint32_t queue, uint64_t when);
 /* The driver broke a rule: the device does nothing more until it is reset. */
 void virtio_break(struct virtio *v);
 /* The kind's configuration was changed, not by the driver. */

@@ -25,18 +25,18 @@ enum vring_result vring_pop(struct vring *ring, const struct gmem *mem, struct v
     return ring->packed ? vring_packed_pop(ring, mem, chain) : vring_split_pop(ring, mem, chain);
 }
 
-void vring_unpop(struct vring *ring, const struct vring_chain *chain)
+void vring_unpop(struct vring *ring, uint32_t chains, uint32_t descs)
 {
     if (ring->packed)
-        vring_packed_unpop(ring, chain);
+        vring_packed_unpop(ring, descs);
     else
-        ring->avail--;
+        ring->avail = (uint16_t)(ring->avail - chains);
 }
 
-bool vring_push(struct vring *ring, const struct gmem *mem, const struct vring_chain *chain, uint32_t written)
+bool vring_push(struct vring *ring, const struct gmem *mem, const struct vring_used *used, uint32_t count)
 {
-    return ring->packed ? vring_packed_push(ring, mem, chain, written)
-                        : vring_split_push(ring, mem, chain, written);
+    return ring->packed ? vring_packed_push(ring, mem, used, count)
+                        : vring_split_push(ring, mem, used, count);
 }
 
 bool vring_wants_interrupt(struct vring *ring, const struct gmem *mem)

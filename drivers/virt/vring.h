@@ -35,17 +35,22 @@ struct vring_chain {
     struct vring_part parts[VRING_MAX]; /* first those that may be read, then those that may be written */
 };
 
+/* What is said of a buffer that is given back. */
+struct vring_used {
+    uint16_t id, descs; /* of its chain */
+    uint32_t written;   /* bytes */
+};
+
 enum vring_result { VRING_BROKEN = -1, VRING_EMPTY = 0, VRING_CHAIN = 1 };
 
 /* Fill in all above `avail`, then this. False: its areas aren't aligned, or not in RAM. */
 bool vring_start(struct vring *ring, const struct gmem *mem);
 /* Takes the next buffer. Without one, it sees to it that the driver tells of the next. */
 enum vring_result vring_pop(struct vring *ring, const struct gmem *mem, struct vring_chain *chain);
-/* Makes the one that was just taken the next again. */
-void vring_unpop(struct vring *ring, const struct vring_chain *chain);
-/* Gives it back, with so many bytes written to it. False: broken. */
-bool vring_push(struct vring *ring, const struct gmem *mem, const struct vring_chain *chain,
-                uint32_t written);
+/* Makes the last ones that were taken, so many with so many descriptors, the next again. */
+void vring_unpop(struct vring *ring, uint32_t chains, uint32_t descs);
+/* Gives buffers back; the driver sees all of them or none. False: broken. */
+bool vring_push(struct vring *ring, const struct gmem *mem, const struct vring_used *used, uint32_t count);
 /* Does the driver want an interrupt for what was given back since this was last asked? */
 bool vring_wants_interrupt(struct vring *ring, const struct gmem *mem);
 

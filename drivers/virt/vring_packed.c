@@ -90,29 +90,40 @@ enum vring_result vring_packed_pop(struct vring *ring, const struct gmem *mem, s
     return VRING_CHAIN;
 }
 
-void vring_packed_unpop(struct vring *ring, const struct vring_chain *chain)
+void vring_packed_unpop(struct vring *ring, uint32_t descs)
 {
-    if (ring->avail < chain->descs) {
+    if (ring->avail < descs) {
         ring->avail += ring->size;
         ring->avail_wrap = !ring->avail_wrap;
     }
-    ring->avail -= chain->descs;
+    ring->avail = (uint16_t)(ring->avail - descs);
 }
 
-bool vring_packed_push(struct vring *ring, const struct gmem *mem, const struct vring_chain *chain,
-                       uint32_t written)
+/* A driver stops at the first descriptor that isn't used yet: when that one's flags come last, it sees all at once. */
+bool vring_packed_push(struct vring *ring, const struct gmem *mem, const struct vring_used *used,
+                       uint32_t count)
 {
-    uint8_t *table = ring_table(ring, mem), *desc;
-    uint16_t flags = (uint16_t)(ring->used_wrap ? DESC_AVAIL | DESC_USED : 0);
+    uint8_t *table = ring_table(ring, mem), *first = table, *desc;
+    uint16_t flags, first_flags = 0;
 
     if (!table)
         return false;
-    desc = table + ring->used * VRING_DESC_SIZE;
-    put_le32(desc + DESC_LEN, written);
-    put_le16(desc + DESC_ID, chain->id);
-    vring_store16(desc + DESC_FLAGS, flags | (written ? VRING_WRITE : 0));
-    position_move(ring, &ring->used, &ring->used_wrap, chain->descs);
-    ring->given += chain->descs;
+    for (uint32_t i = 0; i < count; i++) {
+        desc = table + ring->used * VRING_DESC_SIZE;
+        flags = (uint16_t)((ring->used_wrap ? DESC_AVAIL | DESC_USED : 0) |
+                           (used[i].written ? VRING_WRITE : 0));
+        put_le32(desc + DESC_LEN, used[i].written);
+        put_le16(desc + DESC_ID, used[i].id);
+        if (i) {
+            vring_store16(desc + DESC_FLAGS, flags);
+        } else {
+            first = desc;
+            first_flags = flags;
+        }
+        position_move(ring, &ring->used, &ring->used_wrap, used[i].descs);
+        ring->given += used[i].descs;
+    }
+    vring_store16(first + DESC_FLAGS, first_flags);
     return true;
 }
 

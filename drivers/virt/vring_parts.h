@@ -57,13 +57,13 @@ const uint8_t *vring_indirect(const struct vring *ring, const struct gmem *mem,
                               const struct vring_desc *desc);
 
 enum vring_result vring_split_pop(struct vring *ring, const struct gmem *mem, struct vring_chain *chain);
-bool vring_split_push(struct vring *ring, const struct gmem *mem, const struct vring_chain *chain,
-                      uint32_t written);
+bool vring_split_push(struct vring *ring, const struct gmem *mem, const struct vring_used *used,
+                      uint32_t count);
 bool vring_split_wants(struct vring *ring, const struct gmem *mem);
 enum vring_result vring_packed_pop(struct vring *ring, const struct gmem *mem, struct vring_chain *chain);
-void vring_packed_unpop(struct vring *ring, const struct vring_chain *chain);
-bool vring_packed_push(struct vring *ring, const struct gmem *mem, const struct vring_chain *chain,
-                       uint32_t written);
+void vring_packed_unpop(struct vring *ring, uint32_t descs);
+bool vring_packed_push(struct vring *ring, const struct gmem *mem, const struct vring_used *used,
+                       uint32_t count);
 bool vring_packed_wants(struct vring *ring, const struct gmem *mem);
 
 /* Bytes of the three areas of a ring. */

@@ -83,16 +83,19 @@ enum vring_result vring_split_pop(struct vring *ring, const struct gmem *mem, st
     return VRING_CHAIN;
 }
 
-bool vring_split_push(struct vring *ring, const struct gmem *mem, const struct vring_chain *chain,
-                      uint32_t written)
+bool vring_split_push(struct vring *ring, const struct gmem *mem, const struct vring_used *used,
+                      uint32_t count)
 {
-    uint8_t *used = vring_memory(mem, ring->device, VRING_SPLIT_DEVICE(ring->size), true);
+    uint8_t *area = vring_memory(mem, ring->device, VRING_SPLIT_DEVICE(ring->size), true), *entry;
 
-    if (!used)
+    if (!area)
         return false;
-    put_le32(used + USED_RING(ring->used % ring->size), chain->id);
-    put_le32(used + USED_RING(ring->used % ring->size) + 4, written);
-    vring_store16(used + USED_INDEX, ++ring->used);
+    for (uint32_t i = 0; i < count; i++) {
+        entry = area + USED_RING(ring->used++ % ring->size);
+        put_le32(entry, used[i].id);
+        put_le32(entry + 4, used[i].written);
+    }
+    vring_store16(area + USED_INDEX, ring->used);
     return true;
 }
 

@@ -27,7 +27,13 @@ static void echo_reset(struct virtio *device)
     resets++;
 }
 
-static const struct virtio_ops ops = {echo_reset, echo_notify};
+/* Feature 0 needs feature 5. */
+static bool echo_accepts(uint64_t features)
+{
+    return (features & (BIT(0) | BIT(5))) != BIT(0);
+}
+
+static const struct virtio_ops ops = {.reset = echo_reset, .notify = echo_notify, .accepts = echo_accepts};
 
 static int start(void **state)
 {
@@ -85,6 +91,8 @@ static void test_features(void **state)
     assert_false(negotiate(FEATURES | BIT(1))); /* not offered */
     assert_false(negotiate(FEATURES | BIT(40) << 1));
     assert_false(negotiate(VIRTIO_F_INDIRECT_DESC)); /* a legacy driver */
+    assert_false(negotiate(FEATURES | BIT(0)));      /* without what it needs */
+    assert_true(negotiate(FEATURES | BIT(0) | BIT(5)));
 }
 
 static void test_status(void **state)

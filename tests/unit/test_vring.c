@@ -23,6 +23,14 @@ static void expect_broken(void)
     assert_int_equal(vring_pop(&ring, &mem, &chain), VRING_BROKEN);
 }
 
+/* Gives back the one that was just taken. */
+static bool push(uint32_t written)
+{
+    const struct vring_used used = {chain.id, chain.descs, written};
+
+    return vring_push(&ring, &mem, &used, 1);
+}
+
 static void both(void (*test)(bool packed))
 {
     test(false);
@@ -47,16 +55,16 @@ static void around(bool packed)
         assert_int_equal(chain.readable_bytes, 48);
         assert_int_equal(chain.writable_bytes, 64);
         assert_ptr_equal(chain.parts[1].bytes, ram + DATA + 0x100);
-        vring_unpop(&ring, &chain);
+        vring_unpop(&ring, 1, chain.descs);
         assert_int_equal(vring_pop(&ring, &mem, &chain), VRING_CHAIN);
         assert_int_equal(chain.id, first);
-        assert_true(vring_push(&ring, &mem, &chain, 7));
+        assert_true(push(7));
         assert_true(driver_collect(&id, &len, 3));
         assert_int_equal(id, first);
         assert_int_equal(len, 7);
         assert_int_equal(vring_pop(&ring, &mem, &chain), VRING_CHAIN);
         assert_false(driver_collect(&id, &len, 1));
-        assert_true(vring_push(&ring, &mem, &chain, 64));
+        assert_true(push(64));
         assert_true(driver_collect(&id, &len, 1));
         assert_int_equal(id, second);
         assert_int_equal(vring_pop(&ring, &mem, &chain), VRING_EMPTY);
@@ -69,6 +77,42 @@ static void test_around(void **state)
 {
     (void)state;
     both(around);
+}
+
+/* Several at once: taken, put back, taken again and given back, all around the ring. */
+static void several(bool packed)
+{
+    const struct buffer buffers[] = {{DATA, 16, 0}, {DATA + 0x200, 64, WRITE}};
+    struct vring_used used[3];
+    uint16_t id;
+    uint32_t len;
+
+    begin(packed, 8, false);
+    for (uint32_t round = 0; round < 100; round++) {
+        for (uint32_t i = 0; i < 3; i++)
+            used[i] = (struct vring_used){driver_add(buffers, i == 1 ? 1 : 2), i == 1 ? 1 : 2, i};
+        for (uint32_t again = 0; again < 2; again++) {
+            for (uint32_t i = 0; i < 3; i++) {
+                assert_int_equal(vring_pop(&ring, &mem, &chain), VRING_CHAIN);
+                assert_int_equal(chain.id, used[i].id);
+            }
+            if (!again)
+                vring_unpop(&ring, 3, 5);
+        }
+        assert_true(vring_push(&ring, &mem, used, 3));
+        for (uint32_t i = 0; i < 3; i++) {
+            assert_true(driver_collect(&id, &len, used[i].descs));
+            assert_int_equal(id, used[i].id);
+            assert_int_equal(len, i);
+        }
+        assert_false(driver_collect(&id, &len, 1));
+    }
+}
+
+static void test_several(void **state)
+{
+    (void)state;
+    both(several);
 }
 
 static void indirect(bool packed)
@@ -197,7 +241,7 @@ static void test_areas(void **state)
     /* Nothing of it is there any more. */
     gmem_init(&mem, ram);
     expect_broken();
-    assert_false(vring_push(&ring, &mem, &chain, 0));
+    assert_false(push(0));
     assert_false(vring_wants_interrupt(&ring, &mem));
 }
 
@@ -208,7 +252,7 @@ static void give(uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         driver_add(&buffer, 1);
         assert_int_equal(vring_pop(&ring, &mem, &chain), VRING_CHAIN);
-        assert_true(vring_push(&ring, &mem, &chain, 1));
+        assert_true(push(1));
     }
 }
 
@@ -300,7 +344,7 @@ int main(void)
         cmocka_unit_test(test_around),       cmocka_unit_test(test_indirect),
         cmocka_unit_test(test_hostile),      cmocka_unit_test(test_areas),
         cmocka_unit_test(test_split_events), cmocka_unit_test(test_packed_events),
-        cmocka_unit_test(test_cursor),
+        cmocka_unit_test(test_cursor),       cmocka_unit_test(test_several),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
