@@ -220,8 +220,13 @@ $(GUEST) &: tests/setup/guest tests/setup/guest-init tests/setup/guest-shell tes
 
 # Programs of Debian's that put a guest under load.
 LOAD := build/guest/rt.gz build/guest/stress.gz
-$(LOAD) &: tests/setup/guest-load tests/setup/apt-lib.sh
+$(LOAD) &: tests/setup/guest-load tests/setup/apt-lib.sh tests/setup/elf-lib.sh
 	@tests/setup/guest-load
+
+# A Debian on a disk.
+DEBIAN := build/guest/debian.img build/guest/debian.gz build/guest/tools.img
+$(DEBIAN) &: tests/setup/debian tests/setup/debian-init tests/setup/apt-lib.sh tests/setup/elf-lib.sh
+	@tests/setup/debian
 
 bochs: $(BOCHS)
 $(BOCHS): tests/backends/bochs-build
@@ -246,7 +251,7 @@ run: deps
 PAYLOADS := $(PAYLOAD_IMAGES)
 
 .PHONY: test test-setup test-system system-inputs soak check format bench clean
-system-inputs: build/keel.elf build/keelconf $(GUEST) $(LOAD) $(BOCHS) $(PAYLOADS)
+system-inputs: build/keel.elf build/keelconf $(GUEST) $(LOAD) $(DEBIAN) $(BOCHS) $(PAYLOADS)
 
 test-setup:
 	@$(PYTHON) tests/run-setup $(if $(K),-k '$(K)')
@@ -262,7 +267,7 @@ SECONDS ?= 600
 soak: deps
 	@$(MAKE) --no-print-directory system-inputs
 	@KEEL_SOAK_SECONDS=$(SECONDS) KEEL_SOAK_SEED=$(SEED) KEEL_LOAD_SECONDS=$(SECONDS) \
-		$(PYTHON) tests/run-system $(if $(BACKEND),--backend $(BACKEND)) -k 'test_soak or test_load'
+		$(PYTHON) tests/run-system $(if $(BACKEND),--backend $(BACKEND)) -k 'test_soak or test_load or test_debian'
 
 check:
 	@tests/check/run $(K)

@@ -187,6 +187,27 @@ def test_guest_cut_off(tree):
     assert tree.read("called").count("called") >= 2
 
 
+# debian
+
+
+def test_debian_no_archive(tree):
+    tree.fails("setup/debian", "debian: apt knows no Debian archive", "Run 'apt-get update' as root")
+
+
+def test_debian_dead_archive(tree):
+    tree.index()
+    tree.program("debootstrap", "echo E: Failed getting release file; exit 1\n")
+    tree.fails("setup/debian", "E: Failed getting release file", "debian: debootstrap failed", "The whole log is build/guest/debian.log.")
+
+
+def test_debian_not_root(tree):
+    tree.program("apt-get", "echo %s\n" % ARCHIVE)
+    tree.program("sudo", "exit 1\n")
+    os.chmod(os.path.join(tree.path, "build"), 0o777)
+    status, output = tree.run("setup/debian", user=NOBODY)
+    assert status and "debootstrap needs root" in output and "sudo tests/setup/debian" in output
+
+
 # bochs-build
 
 SOURCE = ARCHIVE + "pool/main/b/bochs/bochs_3.0+dfsg.orig.tar.xz"

@@ -1,0 +1,99 @@
+"""A whole distribution from a disk image: Debian's own systemd on a virtio disk, as debootstrap makes it."""
+import hashlib
+import os
+import subprocess
+
+import pytest
+
+import images
+import virtio
+import vms
+from backends.machine import TOP
+
+GUEST = os.path.join(TOP, "build", "guest")
+LONG = bool(os.environ.get("KEEL_SOAK_SECONDS"))     # `make soak`
+PROGRAM = 'int printf(const char *, ...); int main(void) { printf("compiled-%d", 6 * 7); return 0; }'
+JOBS = "--name=v --rw=randwrite --bs=4k-64k --size=48m --ioengine=libaio --iodepth=16 --direct=1 --verify=crc32c --verify_fatal=1"
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.md5(file.read()).hexdigest()
+
+
+def starter(directory):
+    """The initramfs with the drivers, and behind it the one that goes on with the disk."""
+    path = os.path.join(str(directory), "start.gz")
+    with open(path, "wb") as out:
+        for part in (images.INITRD, images.MODULES, os.path.join(GUEST, "debian.gz")):
+            with open(part, "rb") as file:
+                out.write(file.read())
+    return path
+
+
+def boot(machine, directory, image, disks, files=(), cmdline="", **options):
+    keys = {"vcpus": 2, "memory": "192M", "cmdline": "console=ttyS0 quiet " + cmdline}
+    conf = virtio.section("debian", disks, **keys)
+    modules = [(path, line) for path, line in vms.modules(directory, [conf]) if line != "initrd.gz"]
+    return machine.keel(modules + [(starter(directory), "initrd.gz"), (image, "root.img")] + list(files), **options)
+
+
+class System:
+    """The shell of somebody who has logged in on the serial line."""
+
+    def __init__(self, keel):
+        self.machine = keel.machine
+        self.commands = 0
+
+    def run(self, command, timeout=60):
+        self.commands += 1
+        self.machine.send("%s; echo E''%d-$?.\r" % (command, self.commands))
+        match = self.machine.expect(r"(?s)(.*)\bE%d-(\d+)\." % self.commands, timeout)
+        assert match.group(2) == "0", "'%s' ended with status %s:\n%s" % (command, match.group(2), match.group(1))
+        return "\n".join(line.replace("debian|", "", 1).strip() for line in match.group(1).split("\n")[1:]).strip()
+
+
+def work(system):
+    """What an owner of a computer does with it."""
+    assert "Pass 5" in system.run("fsck.ext4 -f -n /dev/vdb", 300)
+    system.run("echo '%s' >t.c && tcc -o t t.c" % PROGRAM, 60)
+    assert "compiled-42" in system.run("./t")
+    system.run("mkdir /opt/t && mount -t ext4 /dev/vdc /opt/t", 60)
+    text = system.run("LD_LIBRARY_PATH=/opt/t/lib/x86_64-linux-gnu /opt/t/bin/fio %s --directory=/root" % JOBS, 900)
+    assert "err= 0" in text
+
+
+@pytest.mark.only("qemu-svm", "qemu-kvm", why="systemd takes minutes in Bochs")
+def test_login(machine, tmp_path):
+    """systemd on two vCPUs to a login; the whole disk's sum is the host's. In `make soak` also fsck, a compiler and fio."""
+    image = os.path.join(GUEST, "debian.img")
+    disks, files = ["root.img,cow=%s" % ("160M" if LONG else "32M"), "root.img,ro"], []
+    if LONG:
+        disks.append("tools.img,ro")
+        files.append((os.path.join(GUEST, "tools.img"), "tools.img"))
+    keel = boot(machine, tmp_path, image, disks, files, cores=2, memory=1024 if LONG else 768)
+    keel.machine.expect("debian login: ", 300)
+    keel.machine.send("root\r")
+    keel.machine.expect("root@debian:~# ", 60)
+    system = System(keel)
+    assert system.run("nproc").split()[-1] == "2"
+    assert system.run("systemctl is-system-running --wait; systemctl --failed --no-legend", 120).split()[-1] == "running"
+    assert digest(image) in system.run("dd if=/dev/vdb bs=1M 2>/dev/null | md5sum", 200)
+    if LONG:
+        work(system)
+    keel.machine.send("poweroff\r")
+    assert keel.finish(120) == "clean"
+
+
+@pytest.mark.only("bochs-vmx", why="the other boots more of a system")
+def test_small_root(machine, tmp_path):
+    """A root file system with nothing but busybox; the whole disk's sum is the host's."""
+    tree, image = os.path.join(str(tmp_path), "tree"), os.path.join(str(tmp_path), "root.img")
+    os.makedirs(tree)
+    subprocess.run("gzip -dc '%s' | cpio -id --quiet" % images.INITRD, shell=True, cwd=tree, check=True)
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", tree, image, "6M"], check=True)
+    keel = boot(machine, tmp_path, image, ["root.img,cow", "root.img,ro"], cmdline="init=/init", memory=512)
+    keel.linux_up()
+    assert " / ext4 " in keel.shell("cat /proc/mounts")
+    assert digest(image) in keel.shell("dd if=/dev/vdb bs=64k 2>/dev/null | md5sum")
+    assert keel.power_off() == "clean"
