@@ -119,6 +119,7 @@ static void sched_insert_capped(struct sched *s, struct sched_entity *e)
 
 static void sched_enqueue(struct sched *s, struct sched_entity *e, uint64_t now)
 {
+    e->ready = now;
     if (sched_capped(e, now))
         sched_insert_capped(s, e);
     else
@@ -325,6 +326,43 @@ void sched_spin(struct sched *s, uint32_t cpu, uint64_t now)
     lock_drop(&s->lock);
 }
 
+static struct sched_entity *sched_first(struct sched *s, uint32_t cpu)
+{
+    LIST_FOR_EACH(pos, &s->ready)
+    if (sched_may_run(ENTITY(pos), cpu))
+        return ENTITY(pos);
+    return NULL;
+}
+
+/* The two are vCPUs of one VM. What `to` gains in the queue, who runs loses. */
+static void sched_swap(struct sched_entity *running, struct sched_entity *to, struct sched_entity *first)
+{
+    uint64_t gain = to->vruntime - MIN(to->vruntime, first->vruntime);
+
+    to->vruntime -= gain;
+    running->vruntime = MAX(running->vruntime + gain, to->vruntime + 1);
+    if (to == first)
+        return;
+    list_remove(&to->node);
+    list_insert(&first->node, &to->node);
+}
+
+bool sched_yield_to(struct sched *s, uint32_t cpu, struct sched_entity *to, uint64_t now)
+{
+    struct sched_entity *e = s->running[cpu];
+    bool good;
+
+    lock_take(&s->lock);
+    good = to->state == SCHED_READY && !to->release && sched_may_run(to, cpu);
+    if (good) {
+        sched_charge(e, now);
+        sched_swap(e, to, sched_first(s, cpu));
+        s->slice_end[cpu] = now;
+    }
+    lock_drop(&s->lock);
+    return good;
+}
+
 /* Is there one in the queue that could run on this core? */
 static bool sched_wanted(const struct sched *s, uint32_t cpu)
 {
@@ -339,19 +377,12 @@ static void sched_start(struct sched *s, struct sched_entity *e, uint32_t cpu, u
     sched_limit_lag(s, e, cpu);
     list_remove(&e->node);
     e->charged = e->started = now;
+    e->waited += now > e->ready ? now - e->ready : 0;
     e->cpu = cpu;
     s->running[cpu] = e;
     s->slice_end[cpu] = MIN(sched_wanted(s, cpu) ? now + SCHED_SLICE : UINT64_MAX,
                             sched_next_release(s, cpu));
     sched_set_state(e, SCHED_RUNNING);
-}
-
-static struct sched_entity *sched_first(struct sched *s, uint32_t cpu)
-{
-    LIST_FOR_EACH(pos, &s->ready)
-    if (sched_may_run(ENTITY(pos), cpu))
-        return ENTITY(pos);
-    return NULL;
 }
 
 /* Who is told about those that this core leaves in the queue: an idle one that may run one of them comes first. */

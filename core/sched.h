@@ -60,6 +60,8 @@ struct sched_entity {
     uint64_t charged;  /* when its run time was last counted up */
     uint64_t started;  /* when its present turn began */
     uint64_t ran;      /* ns in all */
+    uint64_t ready;    /* when it last became ready */
+    uint64_t waited;   /* ns in all that it was ready and didn't run; changes only until it runs */
     uint64_t period;   /* the number of the cap's period that `used` is about */
     uint64_t used;     /* ns in it */
     uint64_t release;  /* when its cap lets it run again; 0: nothing holds it back */
@@ -94,6 +96,11 @@ void sched_block(struct sched *s, uint32_t cpu, uint64_t now);
 void sched_preempt(struct sched *s, uint32_t cpu, uint64_t now);
 /* It spins: lets who waits longest go first. */
 void sched_spin(struct sched *s, uint32_t cpu, uint64_t now);
+/*
+ * It waits for `to`, which is ready: gives it its place in the queue for the one that it has, so that nobody else pays. False:
+ * that one can't run here now.
+ */
+bool sched_yield_to(struct sched *s, uint32_t cpu, struct sched_entity *to, uint64_t now);
 /*
  * Takes the next one for `cpu`, which runs none, or NULL. If that isn't the one whose registers the core has, the caller
  * unloads that one and says so with sched_unloaded(). *retry is when to ask again if a cap holds back the only candidates;
