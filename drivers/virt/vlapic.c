@@ -91,6 +91,14 @@ void vlapic_post(struct vlapic *l, uint8_t vector, bool level_triggered)
         l->config.kick(l->config.ctx);
 }
 
+/* Reset leaves the flag in memory as it is: what it says is written with the next interrupt. */
+static void eoi_offer(struct vlapic *l, int vector)
+{
+    l->eoi_left_out = set_highest(l->irr) == 0 &&
+                      !(set_word(l->tmr, (uint32_t)vector / 64) >> vector % 64 & 1);
+    __atomic_store_n(l->eoi_flag, (uint8_t)l->eoi_left_out, __ATOMIC_RELAXED);
+}
+
 void vlapic_accept(struct vlapic *l, int vector)
 {
     uint64_t bit = BIT(vector % 64);
@@ -100,13 +108,40 @@ void vlapic_accept(struct vlapic *l, int vector)
     /* Its class is above PPR's, hence the highest in service now. */
     l->serviced = (uint8_t)vector;
     __atomic_store_n(&l->ppr, (uint8_t)(vector & CLASS), __ATOMIC_RELAXED);
+    if (l->eoi_flag)
+        eoi_offer(l, vector);
+}
+
+/* The one that waits now can only follow an EOI that is seen. */
+void vlapic_settle_eoi(struct vlapic *l)
+{
+    bool ended = !(__atomic_load_n(l->eoi_flag, __ATOMIC_RELAXED) & 1);
+
+    if (!ended && set_highest(l->irr) == 0)
+        return;
+    l->eoi_left_out = false;
+    __atomic_store_n(l->eoi_flag, 0, __ATOMIC_RELAXED);
+    if (ended)
+        vlapic_eoi(l);
+}
+
+void vlapic_set_eoi_flag(struct vlapic *l, uint8_t *flag)
+{
+    vlapic_settle(l);
+    if (l->eoi_left_out)
+        __atomic_store_n(l->eoi_flag, 0, __ATOMIC_RELAXED);
+    l->eoi_left_out = false;
+    l->eoi_flag = flag;
 }
 
 void vlapic_eoi(struct vlapic *l)
 {
-    uint8_t vector = l->serviced;
-    uint64_t bit = BIT(vector % 64);
+    uint8_t vector;
+    uint64_t bit;
 
+    vlapic_settle(l);
+    vector = l->serviced;
+    bit = BIT(vector % 64);
     if (UNLIKELY(vector == 0)) {
         vlapic_page_eoi(l);
         return;
@@ -225,6 +260,7 @@ static void state_reset(struct vlapic *l)
     for (uint32_t i = 0; i < LVT_COUNT; i++)
         l->lvt[i] = LVT_MASKED;
     l->serviced = 0;
+    l->eoi_left_out = false;
     l->dfr = UINT32_MAX;
     l->esr = 0;
     __atomic_store_n(&l->errors, 0, __ATOMIC_RELAXED);

@@ -71,6 +71,8 @@ struct vlapic {
     uint64_t deadline;        /* IA32_TSC_DEADLINE, 0 if disarmed */
     uint64_t tsc_adjust;
     struct timer timer;
+    uint8_t *eoi_flag; /* in guest memory; NULL: EOI is always a write */
+    bool eoi_left_out; /* bit 0 of it was set for the interrupt that is `serviced` */
     struct vlapic_config config;
 };
 
@@ -96,6 +98,11 @@ void vlapic_post(struct vlapic *l, uint8_t vector, bool level_triggered);
 int vlapic_peek(const struct vlapic *l);
 /* It was injected: IRR -> ISR. */
 void vlapic_accept(struct vlapic *l, int vector);
+/* Is it enabled, in APIC_BASE and by software? Any core. */
+static inline bool vlapic_accepting(const struct vlapic *l)
+{
+    return __atomic_load_n(&l->accepting, __ATOMIC_RELAXED);
+}
 /* The lowest-priority arbitration's measure: the smaller, the better. Any core. */
 static inline uint32_t vlapic_priority(const struct vlapic *l)
 {
@@ -117,6 +124,19 @@ static inline uint8_t vlapic_cr8(const struct vlapic *l)
 }
 void vlapic_set_cr8(struct vlapic *l, uint8_t cr8);
 void vlapic_eoi(struct vlapic *l);
+
+/*
+ * A guest that is told so leaves out its EOI, which exits, if it finds bit 0 of a byte set when it clears it. It is set for an
+ * edge-triggered interrupt behind which none waits (KVM's MSR_KVM_PV_EOI_EN). Whether it was cleared is looked at only when
+ * that matters: settling, by the core that runs the vCPU, comes before peek.
+ */
+void vlapic_set_eoi_flag(struct vlapic *l, uint8_t *flag);
+void vlapic_settle_eoi(struct vlapic *l);
+static inline void vlapic_settle(struct vlapic *l)
+{
+    if (UNLIKELY(l->eoi_left_out))
+        vlapic_settle_eoi(l);
+}
 
 /* Only with vapic: the CPU wrote that register of the page for the guest, and left it; the CPU ended an interrupt. */
 void vlapic_written(struct vlapic *l, uint32_t offset, uint64_t now);

@@ -293,6 +293,7 @@ enum bus_result vlapic_mmio(void *dev, struct bus_access *access)
         if (!write_frequent(l, reg, (uint32_t)access->value))
             vlapic_xapic_write(l, reg, (uint32_t)access->value, access->now);
     } else {
+        vlapic_settle(l);
         access->value = byte < 4 ? xapic_read(l, reg, access->now) >> 8 * byte : 0;
     }
     return BUS_OK;
@@ -352,5 +353,6 @@ enum bus_result vlapic_msr(void *dev, struct bus_access *access)
             return BUS_OK;
         return x2apic_write(l, access->addr, access);
     }
+    vlapic_settle(l);
     return x2apic_read(l, access->addr, access);
 }

@@ -4,6 +4,7 @@
 #include "tests/fuzz/device.h"
 
 static struct vlapic apic;
+static uint8_t flag;      /* that EOI can be left out */
 static struct vapic page; /* half of the runs have a CPU that delivers interrupts itself */
 
 static void note_send(void *ctx, const struct apic_message *m)
@@ -75,6 +76,7 @@ static void check(void)
     assert((apic.irr[0] & 0xffff) == 0 && (apic.isr[0] & 0xffff) == 0);
     if (apic.config.vapic)
         check_page();
+    assert(!apic.eoi_left_out || (apic.eoi_flag && serviced));
     assert(apic.serviced == serviced && apic.ppr == ppr);
     assert(vlapic_peek(&apic) == (requested >> 4 > ppr >> 4 ? (int)requested : -1));
     assert(apic.accepting == (enabled && apic.svr & 0x100));
@@ -107,6 +109,7 @@ static void step(uint64_t command)
     case 2:
         if (apic.config.vapic)
             cpu_delivers();
+        vlapic_settle(&apic);
         vector = vlapic_peek(&apic);
         if (vector >= 0)
             vlapic_accept(&apic, vector);
@@ -151,6 +154,9 @@ static void step(uint64_t command)
         break;
     case 12:
         vlapic_deadline(&apic, fuzz_now);
+        if (!apic.config.vapic && command & 0x20)
+            vlapic_set_eoi_flag(&apic, command & 0x40 ? &flag : NULL);
+        flag &= (uint8_t)(command >> 7);
         break;
     default:
         fuzz_access(vlapic_mmio, &apic, PAGE_SIZE, &access);

@@ -382,6 +382,90 @@ static void test_lvt_delivery_modes(void **state)
     assert_int_equal(vlapic_peek(&apic), 0x50);
 }
 
+/* -- EOI through memory ------------------------------------------------------------------------------------------- */
+
+static uint8_t flag;
+
+static bool serviced(const struct vlapic *l, uint8_t vector)
+{
+    return l->isr[vector / 64] >> vector % 64 & 1;
+}
+
+static void test_eoi_left_out(void **state)
+{
+    (void)state;
+    vlapic_set_eoi_flag(&apic, &flag);
+    vlapic_post(&apic, 0x41, false);
+    vlapic_accept(&apic, 0x41);
+    assert_int_equal(flag, 1);
+    vlapic_settle(&apic);
+    assert_true(serviced(&apic, 0x41) && flag == 1);
+    flag = 0; /* the guest's EOI */
+    assert_int_equal(mmio_read(0xa0), 0);
+    assert_int_equal(mmio_read(0x120), 0);
+    vlapic_post(&apic, 0x41, true); /* level-triggered: the IOAPIC has to hear of it */
+    vlapic_accept(&apic, 0x41);
+    assert_int_equal(flag, 0);
+    mmio_write(0xb0, 0);
+    assert_int_equal(eois, 1);
+    vlapic_post(&apic, 0x41, false);
+    vlapic_post(&apic, 0x42, false);
+    vlapic_accept(&apic, 0x42); /* one waits behind it */
+    assert_int_equal(flag, 0);
+    mmio_write(0xb0, 0);
+    vlapic_accept(&apic, 0x41);
+    assert_int_equal(flag, 1);
+    vlapic_set_eoi_flag(&apic, NULL);
+    assert_int_equal(flag, 0);
+    mmio_write(0xb0, 0);
+    assert_int_equal(mmio_read(0xa0), 0);
+}
+
+static void guest_ends(struct vlapic *l)
+{
+    if (l->eoi_flag && flag)
+        flag = 0;
+    else
+        vlapic_eoi(l);
+}
+
+/* Whatever comes, a LAPIC whose guest leaves out EOIs delivers what one does whose guest writes them all. */
+static void test_left_out_is_as_written(void **state)
+{
+    struct vlapic plain = apic;
+    uint32_t seed = 1, left_out = 0;
+
+    (void)state;
+    vlapic_set_eoi_flag(&apic, &flag);
+    for (int i = 0; i < 200000; i++) {
+        uint8_t vector = (uint8_t)(0x20 + (seed >> 8) % 0xe0), tpr = (uint8_t)(seed >> 24 & 0x30);
+        int next;
+
+        seed = seed * 1664525 + 1013904223;
+        if (seed >> 29 < 3) {
+            vlapic_post(&apic, vector, seed & 0x10000);
+            vlapic_post(&plain, vector, seed & 0x10000);
+        } else if (seed >> 29 < 4) {
+            vlapic_set_cr8(&apic, tpr >> 4);
+            vlapic_set_cr8(&plain, tpr >> 4);
+        } else if (plain.serviced) {
+            left_out += flag;
+            guest_ends(&apic);
+            guest_ends(&plain);
+        }
+        vlapic_settle(&apic);
+        next = vlapic_peek(&apic);
+        assert_int_equal(next, vlapic_peek(&plain));
+        assert_memory_equal(apic.isr, plain.isr, sizeof(apic.isr));
+        if (next < 0)
+            continue;
+        vlapic_accept(&apic, next);
+        vlapic_accept(&plain, next);
+    }
+    assert_in_range(left_out, 1000, 200000);
+    assert_true(eois % 2 == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +484,8 @@ int main(void)
         cmocka_unit_test_setup(test_destinations, start),
         cmocka_unit_test_setup(test_lint, start),
         cmocka_unit_test_setup(test_lvt_delivery_modes, start),
+        cmocka_unit_test_setup(test_eoi_left_out, start),
+        cmocka_unit_test_setup(test_left_out_is_as_written, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
