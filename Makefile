@@ -43,6 +43,8 @@ PURE_CORE := \
 	core/monitor.c \
 	core/monitor_table.c \
 	core/msr.c \
+	core/pv_call.c \
+	core/pv_kvm.c \
 	core/sched.c \
 	core/site.c \
 	core/stats.c \

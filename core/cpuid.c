@@ -215,6 +215,28 @@ static void cpuid_leaf_15(struct cpuid_table *table, const struct cpuid_policy *
     e->eax = e->ebx = (uint32_t)(tsc_khz / 1000);
 }
 
+/* KVM's features (cpuid.rst). EOI through memory is for CPUs that don't end interrupts without an exit. */
+#define KVM_FEATURE_NOP_IO_DELAY       BIT(1)
+#define KVM_FEATURE_CLOCKSOURCE2       BIT(3)
+#define KVM_FEATURE_STEAL_TIME         BIT(5)
+#define KVM_FEATURE_PV_EOI             BIT(6)
+#define KVM_FEATURE_PV_UNHALT          BIT(7)
+#define KVM_FEATURE_PV_TLB_FLUSH       BIT(9)
+#define KVM_FEATURE_PV_SEND_IPI        BIT(11)
+#define KVM_FEATURE_POLL_CONTROL       BIT(12)
+#define KVM_FEATURE_PV_SCHED_YIELD     BIT(13)
+#define KVM_FEATURE_CLOCKSOURCE_STABLE BIT(24)
+
+static uint32_t cpuid_kvm_features(const struct cpuid_policy *p)
+{
+    if (p->pv != PV_KVM)
+        return 0;
+    return (uint32_t)(KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | KVM_FEATURE_STEAL_TIME |
+                      KVM_FEATURE_PV_UNHALT | KVM_FEATURE_PV_TLB_FLUSH | KVM_FEATURE_PV_SEND_IPI |
+                      KVM_FEATURE_POLL_CONTROL | KVM_FEATURE_PV_SCHED_YIELD | KVM_FEATURE_CLOCKSOURCE_STABLE |
+                      (p->caps & BIT(CAP_APICV) ? 0 : KVM_FEATURE_PV_EOI));
+}
+
 static void cpuid_signature(struct cpuid_entry *e, const char text[12])
 {
     memcpy(&e->ebx, text, 4);
@@ -224,7 +246,8 @@ static void cpuid_signature(struct cpuid_entry *e, const char text[12])
 
 /*
  * The hypervisor's leaves. Stock kernels look for a signature that they know; KVM's says that paravirtual features are
- * listed in 40000001H (none so far), that x2APIC works without interrupt remapping, and 40000010H has the clock rates.
+ * listed in 40000001H (with `pv = none` there are none), that x2APIC works without interrupt remapping, and 40000010H has the
+ * clock rates.
  */
 static void cpuid_hypervisor(struct cpuid_table *table, const struct cpuid_policy *p)
 {
@@ -232,7 +255,8 @@ static void cpuid_hypervisor(struct cpuid_table *table, const struct cpuid_polic
 
     e->eax = CPUID_HYPERVISOR_BASE + 0x10;
     cpuid_signature(e, "KVMKVMKVM\0\0");
-    cpuid_add(table, CPUID_HYPERVISOR_BASE + 1, 0);
+    e = cpuid_add(table, CPUID_HYPERVISOR_BASE + 1, 0);
+    e->eax = cpuid_kvm_features(p);
     e = cpuid_add(table, CPUID_HYPERVISOR_BASE + 0x10, 0);
     e->eax = (uint32_t)(p->tsc_hz / 1000);
     e->ebx = (uint32_t)(p->apic_hz / 1000);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/lib/types.h"
+#include "core/pv.h"
 
 struct vcpu;
 
@@ -32,6 +33,7 @@ struct cpuid_policy {
     uint64_t apic_hz; /* rate of the virtual LAPIC's timer: the crystal of leaf 15H */
     uint64_t xcr0;    /* state components that the guest may use; 0: no XSAVE */
     uint64_t caps;    /* the settled struct caps' bits */
+    enum pv_kind pv;
 };
 
 #define CPUID_HYPERVISOR_BASE 0x40000000u

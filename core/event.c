@@ -194,7 +194,8 @@ bool event_wakes(struct vcpu *vcpu)
 
     if (events->exception.valid || events->reinject.valid)
         return true;
-    if (__atomic_load_n(&events->nmi_pending, __ATOMIC_RELAXED))
+    if (__atomic_load_n(&events->nmi_pending, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&vcpu->pv.kicked, __ATOMIC_SEQ_CST))
         return true;
     if (!(vcpu_get(vcpu, REG_RFLAGS) & RFLAGS_IF))
         return false;

@@ -50,6 +50,10 @@ struct irqchip_ops {
     void (*set_deadline)(void *chip, uint64_t deadline);
     /* The guest moved its TSC: guest TSC = VM time in ticks + adjust. TSC deadlines are counted by it. */
     void (*tsc_adjusted)(void *chip, uint64_t adjust);
+    /* From any core: a fixed interrupt, or an NMI. False: the controller is off and takes none. */
+    bool (*receive)(void *chip, uint8_t vector, bool nmi);
+    /* Without vcpu->vapic: bit 0 of a byte in guest memory says that EOI can be left out (drivers/virt/vlapic.h); NULL: none. */
+    void (*set_eoi_flag)(void *chip, uint8_t *flag);
     /* Only with vcpu->vapic: the guest wrote a register of the page (MMIO offset); it ended a level-triggered interrupt. */
     void (*written)(void *chip, uint32_t offset);
     void (*ended)(void *chip, uint8_t vector);

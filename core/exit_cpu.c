@@ -102,7 +102,7 @@ void exit_pause(struct vcpu *vcpu)
     vcpu_advance(vcpu);
 }
 
-/* No paravirtual calls are offered yet: -KVM_ENOSYS (1000), as KVM's guests expect of an unknown call. */
+/* Where there are no paravirtual calls: -KVM_ENOSYS (1000), as KVM's guests expect of an unknown one. */
 void exit_hypercall(struct vcpu *vcpu, uint32_t cpl)
 {
     vcpu->stats.exits[STATS_HYPERCALL]++;
@@ -110,7 +110,7 @@ void exit_hypercall(struct vcpu *vcpu, uint32_t cpl)
         event_raise_ud(vcpu);
         return;
     }
-    vcpu->gpr[REG_RAX] = (uint64_t)-1000;
+    vcpu->gpr[REG_RAX] = LIKELY(vcpu->vm->pv.kind == PV_KVM) ? pv_kvm_call(vcpu) : (uint64_t)-1000;
     vcpu_advance(vcpu);
 }
 

@@ -3,6 +3,7 @@
 #include "core/access.h"
 #include "core/cpuid.h"
 #include "core/lib/log.h"
+#include "core/pv.h"
 #include "core/vcpu_ops.h"
 #include "core/vm.h"
 #include "core/x86/asm.h"
@@ -69,6 +70,7 @@ static void tsc_adjust_set(struct vcpu *vcpu, uint64_t adjust)
     vcpu->tsc_adjust = adjust;
     vcpu_ops->tsc_offset(vcpu, vcpu->vm->tsc_offset + adjust);
     vcpu->irqchip->tsc_adjusted(vcpu->irqchip_ctx, adjust);
+    pv_tsc_adjusted(vcpu);
 }
 
 /* A write to the TSC moves TSC_ADJUST by the same amount (SDM 18.17.3). */
@@ -354,6 +356,7 @@ static const struct msr_row msr_rows[] = {
     ROW(MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_deadline, write_deadline),
     ROW(MSR_X2APIC_BASE, MSR_X2APIC_LAST, read_x2apic, write_x2apic),
     ROW(MSR_XSS, MSR_XSS, read_xss, write_xss),
+    ROW(MSR_KVM_FIRST, MSR_KVM_POLL_CONTROL, pv_kvm_read_msr, pv_kvm_write_msr),
     ROW(MSR_EFER, MSR_EFER, read_efer, write_efer),
     ROW(MSR_STAR, MSR_STAR, read_switched, write_switched),
     ROW(MSR_LSTAR, MSR_CSTAR, read_switched, write_address),
@@ -461,5 +464,6 @@ void msr_reset(struct vcpu *vcpu)
     vcpu->msr.mtrr_var[1] = (guest_phys_mask(vcpu) & ~(SIZE_1G - 1)) | BIT(11);
     vcpu->msr.misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS;
     vcpu->msr.bios_sign = 0;
+    pv_reset(vcpu);
     tsc_adjust_set(vcpu, 0);
 }

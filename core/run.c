@@ -173,13 +173,22 @@ bool run_is_idle(void)
     return !sched.running[this_cpu()->index];
 }
 
+static void run_slice_changed(void)
+{
+    run_this()->look = true;
+    run_look_here();
+}
+
 void run_yield(void)
 {
-    uint32_t cpu = this_cpu()->index;
+    sched_spin(&sched, this_cpu()->index, clock_now());
+    run_slice_changed();
+}
 
-    sched_spin(&sched, cpu, clock_now());
-    cores[cpu].look = true;
-    run_look_here();
+void run_yield_to(struct vcpu *vcpu)
+{
+    if (sched_yield_to(&sched, this_cpu()->index, &vcpu->sched, clock_now()))
+        run_slice_changed();
 }
 
 /* -- switching -------------------------------------------------------------------------------------------------- */
@@ -228,6 +237,8 @@ static struct vcpu *run_next(struct run_core *core, uint64_t *retry)
         run_unload(core);
         run_load(core, vcpu);
     }
+    if (vcpu->pv.steal & PV_ENABLED)
+        pv_steal_begin(vcpu);
     run_slice(core);
     return vcpu;
 }
@@ -307,6 +318,13 @@ static bool run_has_work(struct vcpu *vcpu)
     return vcpu->state == VCPU_RUNNING || (vcpu->state == VCPU_HALTED && event_wakes(vcpu));
 }
 
+/* Its guest is told that it doesn't run, while its memory is there. */
+static void run_leave(struct vcpu *vcpu)
+{
+    if (vcpu->pv.steal & PV_ENABLED)
+        pv_steal_end(vcpu);
+}
+
 /* Halted: its registers stay, as long as this core has nothing else to do. */
 static void run_block(struct run_core *core, struct vcpu *vcpu)
 {
@@ -314,6 +332,7 @@ static void run_block(struct run_core *core, struct vcpu *vcpu)
         timer_init(&vcpu->wakeup, &core->timers, run_wakeup);
         timer_arm(&vcpu->wakeup, clock_ns_at(vcpu->wake_tsc));
     }
+    run_leave(vcpu);
     sched_block(&sched, this_cpu()->index, clock_now());
     if (run_has_work(vcpu))
         run_start(vcpu);
@@ -353,6 +372,7 @@ static bool run_slice_goes_on(struct run_core *core)
     }
     if (LIKELY(rdtsc() < core->slice))
         return true;
+    run_leave(core->loaded);
     sched_preempt(&sched, this_cpu()->index, clock_now());
     return false;
 }
@@ -370,8 +390,10 @@ static bool run_can_enter(struct run_core *core, struct vcpu *vcpu)
         run_park(core, vcpu);
         return false;
     }
-    if (vcpu->state == VCPU_HALTED && event_wakes(vcpu))
+    if (vcpu->state == VCPU_HALTED && event_wakes(vcpu)) {
+        __atomic_store_n(&vcpu->pv.kicked, false, __ATOMIC_SEQ_CST);
         vcpu->state = VCPU_RUNNING;
+    }
     if (LIKELY(vcpu->state == VCPU_RUNNING))
         return true;
     run_block(core, vcpu);

@@ -25,6 +25,8 @@ uint64_t run_time(struct vcpu *vcpu);
 bool run_is_idle(void);
 /* The running vCPU of this core spins: others may go first. */
 void run_yield(void);
+/* It waits for that one, of the same VM. */
+void run_yield_to(struct vcpu *vcpu);
 
 /*
  * Work that an interrupt handler leaves for the boot core, to be done outside of the interrupt window, in no lock: `run_work`

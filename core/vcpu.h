@@ -4,6 +4,7 @@
 #include "core/bus.h"
 #include "core/event.h"
 #include "core/lib/types.h"
+#include "core/pv.h"
 #include "core/sched.h"
 #include "core/stats.h"
 #include "core/timer.h"
@@ -128,7 +129,8 @@ struct vcpu {
     void *fpu; /* save area of the guest's FPU/XSAVE state (core/x86/fpu.h) */
     struct {
         uint64_t pat, misc_enable, mtrr_def, mtrr_fixed[11], mtrr_var[16], bios_sign, spec_ctrl, tsc_aux;
-    } msr;                /* MSRs that live in software alone (core/msr.c) */
+    } msr; /* MSRs that live in software alone (core/msr.c) */
+    struct vcpu_pv pv;
     uint8_t msr_row;      /* where core/msr.c found the last one */
     uint32_t pool_frames; /* what it costs of the pool, this struct included */
     struct {

@@ -68,10 +68,11 @@ struct vm {
     void *board;               /* the guests/ layer's struct: pool memory, freed with the VM */
     size_t board_bytes;
     struct cpuid_table cpuid; /* what CPUID shows; fixed before the first start */
-    uint64_t made;            /* host TSC when its making began */
-    uint64_t copy_ticks;      /* of its last load: what the copy of its modules took */
-    uint64_t tsc_start;       /* host TSC at VM time 0 */
-    uint64_t tsc_offset;      /* guest TSC = host TSC + this + vcpu->tsc_adjust */
+    struct vm_pv pv;
+    uint64_t made;       /* host TSC when its making began */
+    uint64_t copy_ticks; /* of its last load: what the copy of its modules took */
+    uint64_t tsc_start;  /* host TSC at VM time 0 */
+    uint64_t tsc_offset; /* guest TSC = host TSC + this + vcpu->tsc_adjust */
     uint32_t vcpu_count;
     struct vcpu *vcpus[VM_MAX_VCPUS];
 };

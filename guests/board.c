@@ -60,6 +60,7 @@ static int board_peek(void *ctx)
         cpu->from_pic = true;
         return vpic_peek(&cpu->board->pic);
     }
+    vlapic_settle(&cpu->lapic);
     return vlapic_peek(&cpu->lapic);
 }
 
@@ -143,6 +144,23 @@ static void board_ended(void *ctx, uint8_t vector)
     vlapic_ended(&((struct board_cpu *)ctx)->lapic, vector);
 }
 
+static bool board_receive(void *ctx, uint8_t vector, bool nmi)
+{
+    struct board_cpu *cpu = ctx;
+    const struct apic_message message = {
+        .delivery = nmi ? APIC_NMI : APIC_FIXED, .vector = vector, .level = true};
+
+    if (!vlapic_accepting(&cpu->lapic))
+        return false;
+    board_deliver(cpu, &message);
+    return true;
+}
+
+static void board_set_eoi_flag(void *ctx, uint8_t *flag)
+{
+    vlapic_set_eoi_flag(&((struct board_cpu *)ctx)->lapic, flag);
+}
+
 static const struct irqchip_ops board_irqchip = {
     .peek = board_peek,
     .accept = board_accept,
@@ -153,6 +171,8 @@ static const struct irqchip_ops board_irqchip = {
     .get_deadline = board_get_deadline,
     .set_deadline = board_set_deadline,
     .tsc_adjusted = board_tsc_adjusted,
+    .receive = board_receive,
+    .set_eoi_flag = board_set_eoi_flag,
     .written = board_written,
     .ended = board_ended,
 };

@@ -34,7 +34,7 @@ void board_set_intx(void *ctx, uint32_t slot, bool level)
 
 /* -- messages between APICs ------------------------------------------------------------------------------------- */
 
-static void board_deliver(struct board_cpu *cpu, const struct apic_message *m)
+void board_deliver(struct board_cpu *cpu, const struct apic_message *m)
 {
     switch (m->delivery) {
     case APIC_FIXED:

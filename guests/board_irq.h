@@ -14,5 +14,7 @@ struct irq_pin board_pin(struct board *board, uint32_t line);
 void board_set_intx(void *board, uint32_t slot, bool level);
 /* A PCI function writes a dword to memory. */
 void board_send_msi(void *board, uint64_t address, uint32_t data);
+/* A message to that vCPU. */
+void board_deliver(struct board_cpu *cpu, const struct apic_message *m);
 /* A message of a LAPIC, or with NULL of something else, to those that it is meant for. */
 void board_route(struct board *board, const struct board_cpu *sender, const struct apic_message *m);

@@ -81,6 +81,7 @@ static void info_made(uint32_t vm)
 static int command_info(uint32_t count, const char *const *words)
 {
     static const char *const crashes[] = {"stop", "restart", "hold"};
+    static const char *const pvs[] = {"none", "kvm", "hyperv"};
     const struct machine_spec *s;
     char quoted[QUOTED_MAX];
     uint32_t vm;
@@ -93,10 +94,10 @@ static int command_info(uint32_t count, const char *const *words)
     s = launch_spec(vm);
     monitor_print(
         "vm=%s state=%s vcpus=%u memory_mib=%llu weight=%u cap=%u on_crash=%s on_reboot=%s autostart=%s "
-        "watchdog=%u debug_exit=%s",
+        "watchdog=%u debug_exit=%s pv=%s",
         s->name, launch_state(vm), s->vcpus, (ull)s->memory / MiB, s->weight, s->cap, crashes[s->on_crash],
         s->on_reboot == ON_REBOOT_RESTART ? "restart" : "stop", s->autostart ? "yes" : "no", s->watchdog,
-        s->debug_exit ? "yes" : "no");
+        s->debug_exit ? "yes" : "no", pvs[s->pv]);
     monitor_print("vm=%s kernel_bytes=%llu initrd_bytes=%llu cmdline=\"%s\"", s->name,
                   (ull)s->files.kernel.len, (ull)guest_module_bytes(&s->files),
                   fmt_quote(quoted, sizeof(quoted), s->files.cmdline));

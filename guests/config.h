@@ -68,9 +68,10 @@ struct config_vm {
     enum config_reboot on_reboot;
     bool autostart;
     bool debug_exit;
-    bool rng;       /* a virtio entropy device */
-    bool console;   /* a virtio console */
-    uint32_t rings; /* what its virtio devices offer: enum config_rings */
+    enum pv_kind pv; /* which paravirtual interface its kernel is shown */
+    bool rng;        /* a virtio entropy device */
+    bool console;    /* a virtio console */
+    uint32_t rings;  /* what its virtio devices offer: enum config_rings */
 };
 
 /* Holds its own strings, and is therefore not to be copied. */

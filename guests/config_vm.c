@@ -194,6 +194,7 @@ static bool set_hide(struct config_parser *p, const struct key *key, char *value
 static const struct choice crashes[] = {
     {"stop", ON_CRASH_STOP}, {"restart", ON_CRASH_RESTART}, {"hold", ON_CRASH_HOLD}, {NULL, 0}};
 static const struct choice rings[] = {{"packed", RINGS_PACKED}, {"split", RINGS_SPLIT}, {NULL, 0}};
+static const struct choice pvs[] = {{"none", PV_NONE}, {"kvm", PV_KVM}, {NULL, 0}};
 static const struct choice reboots[] = {{"restart", ON_REBOOT_RESTART}, {"stop", ON_REBOOT_STOP}, {NULL, 0}};
 
 #define FIELD(name) .offset = offsetof(struct config_vm, name)
@@ -228,6 +229,7 @@ static const struct key keys[] = {
      FIELD(on_reboot),
      .choices = reboots},
     {.name = "virtio_rings", .set = set_choice, .takes = "packed or split", FIELD(rings), .choices = rings},
+    {.name = "pv", .set = set_choice, .takes = "none or kvm", FIELD(pv), .choices = pvs},
     {.name = "hide", .set = set_hide, .takes = "names of CPU features with commas between them"},
     {.name = "autostart", .set = set_yes_no, .takes = "yes or no", FIELD(autostart)},
     {.name = "virtio_console", .set = set_yes_no, .takes = "yes or no", FIELD(console)},
@@ -237,7 +239,7 @@ static const struct key keys[] = {
 };
 
 _Static_assert(ARRAY_SIZE(keys) <= CONFIG_KEYS_MAX, "all keys of a section can be noted");
-_Static_assert(sizeof(enum config_crash) == 4 && sizeof(enum config_reboot) == 4,
+_Static_assert(sizeof(enum config_crash) == 4 && sizeof(enum config_reboot) == 4 && sizeof(enum pv_kind) == 4,
                "set_choice writes 32 bits");
 _Static_assert(MACHINE_MEMORY_MIN == 4194304 && CONFIG_MAX_CORES == 256, "the words in the table say so");
 
@@ -275,5 +277,6 @@ void config_vm_defaults(struct config_vm *vm)
         .vcpus = 1,
         .weight = 256,
         .autostart = true,
+        .pv = PV_KVM,
     };
 }

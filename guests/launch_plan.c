@@ -130,6 +130,7 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
         .on_reboot = vm->on_reboot,
         .autostart = vm->autostart,
         .debug_exit = vm->debug_exit,
+        .pv = vm->pv,
         .rng = vm->rng,
         .console = vm->console,
         .split_rings = vm->rings == RINGS_SPLIT,
@@ -161,6 +162,7 @@ int launch_add_default(const struct boot_info *boot, uint32_t cores)
         .vcpus = MIN(cores, (uint32_t)VM_MAX_VCPUS),
         .weight = SCHED_WEIGHT,
         .autostart = true,
+        .pv = PV_KVM,
     };
 
     if (boot->module_count == 0) {

@@ -123,11 +123,27 @@ static void machine_cpuid(struct vm *vm, const struct machine_spec *spec)
         .apic_hz = VLAPIC_HZ,
         .xcr0 = machine_xcr0(),
         .caps = caps.bits,
+        .pv = spec->pv,
     };
 
     cpuid_build(&vm->cpuid, &policy);
     for (uint32_t i = 0; i < spec->hide_count; i++)
         cpuid_hide(&vm->cpuid, spec->hide[i]);
+}
+
+/* What the wall clock says now, at its making, is what the RTC says at VM time 0. */
+static uint64_t machine_unix_time(void)
+{
+    return machine_wall_clock + clock_now() / NS_PER_SEC;
+}
+
+static void machine_pv(struct vm *vm, const struct machine_spec *spec)
+{
+    vm->pv = (struct vm_pv){
+        .kind = spec->pv,
+        .clock = scale_make(clock_tsc_hz(), NS_PER_SEC),
+        .unix_time = machine_unix_time(),
+    };
 }
 
 static struct acpi_guest machine_acpi(const struct vm *vm)
@@ -146,7 +162,7 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
     const struct cpuid_entry *sizes = cpuid_find(&vm->cpuid, 0x80000008, 0);
     struct board_devices devices;
     struct board_config config = {
-        .unix_time = machine_wall_clock + clock_now() / NS_PER_SEC,
+        .unix_time = vm->pv.unix_time,
         .tsc_to_ns = scale_make(clock_tsc_hz(), NS_PER_SEC),
         .ns_to_tsc = scale_make(NS_PER_SEC, clock_tsc_hz()),
         .x2apic = cpuid_has(&vm->cpuid, 1, 2, 21),
@@ -204,6 +220,7 @@ static int machine_build(struct vm *vm, const struct machine_spec *spec, uint64_
         return err;
     }
     machine_cpuid(vm, spec);
+    machine_pv(vm, spec);
     err = machine_vcpus(vm, spec);
     if (!err)
         err = machine_board(vm, spec);

@@ -38,6 +38,7 @@ struct machine_spec {
     uint32_t net_count;
     struct machine_net nets[CONFIG_MAX_NETS];
     bool rng, console;
+    enum pv_kind pv;
     bool split_rings; /* its virtio devices offer no packed ones */
     uint32_t hide_count;
     const struct cpuid_feature *const *hide; /* features that its CPUID must not show */

@@ -61,6 +61,13 @@
 #define MSR_X2APIC_LAST             0x8ff
 #define MSR_XSS                     0xda0
 #define MSR_KVM_WALL_CLOCK_NEW      0x4b564d00
+#define MSR_KVM_FIRST               0x4b564d00 /* paravirtual ones: core/pv.h */
+#define MSR_KVM_WALL_CLOCK          0x4b564d00
+#define MSR_KVM_SYSTEM_TIME         0x4b564d01
+#define MSR_KVM_ASYNC_PF            0x4b564d02
+#define MSR_KVM_STEAL_TIME          0x4b564d03
+#define MSR_KVM_PV_EOI              0x4b564d04
+#define MSR_KVM_POLL_CONTROL        0x4b564d05
 #define MSR_EFER                    0xc0000080
 #define EFER_SCE                    BIT(0)
 #define EFER_LME                    BIT(8)

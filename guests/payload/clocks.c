@@ -162,7 +162,7 @@ static uint8_t rtc_read(uint8_t reg)
     return inb(RTC_DATA);
 }
 
-static uint8_t rtc_second(void)
+uint32_t rtc_second(void)
 {
     while (rtc_read(0x0a) & RTC_UIP)
         sleep_us(100);

@@ -6,6 +6,7 @@
  * `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
  */
 #include "guests/payload/bench.h"
+#include "guests/payload/pv.h"
 #include "guests/payload/smp.h"
 
 #include "core/lib/string.h"
@@ -30,6 +31,7 @@ static const struct {
     {"nmi", test_nmi},
     {"hlt", test_hlt},
     {"timer", test_lapic_timer},
+    {"pv", test_pv},
     {"clocks", test_clocks},
 };
 

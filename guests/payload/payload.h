@@ -178,6 +178,7 @@ void clocks_init(bool measure);
 void pit_write(uint32_t channel, uint8_t mode, uint16_t count);
 uint16_t pit_read(uint32_t channel);
 void delay_us(uint64_t us); /* by the TSC */
+uint32_t rtc_second(void);  /* in BCD */
 void sleep_us(uint64_t us); /* in HLT, by the LAPIC timer */
 
 /* The tests ----------------------------------------------------------------------------------------------------- */

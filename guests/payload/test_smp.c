@@ -1,4 +1,5 @@
 /* CPUs in numbers: starting, interrupts between them in all delivery and destination modes, and their clocks. */
+#include "guests/payload/pv.h"
 #include "guests/payload/smp.h"
 
 #include "core/lib/format.h"
@@ -402,6 +403,7 @@ void smp_run_tests(uint32_t cpus)
     if (smp_count > 1) {
         test_deaf(smp_count - 1);
         test_init(smp_count - 1);
+        test_pv_smp(smp_count - 1);
     }
     test_tsc();
     test_timers();

@@ -98,11 +98,25 @@ def test_linux(kind, machine, tmp_path, vcpus, cores):
     scale = 1 if kind.name.startswith("bochs") else 10
     assert keel.shell(LOAD % (3 * scale, 200 * scale), 120) == "done"
     source = keel.shell("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
-    assert source == ("tsc" if has_steady_tsc(keel) else "acpi_pm")
+    assert source == ("tsc" if has_steady_tsc(keel) else "kvm-clock")
+    said = "\n".join(vm_output(keel.machine.output(), "vm"))
+    for wanted in ("Hypervisor detected: KVM", "kvm-guest: setup PV IPIs", "kvm-guest: setup PV sched yield",
+                   "kvm-guest: KVM setup pv remote TLB flush", "kvm-guest: PV spinlocks enabled"):
+        assert wanted in said, wanted
+    steal = int(keel.shell("head -1 /proc/stat").split()[8])
+    assert steal > 0 if vcpus > cores else True, steal
     ticks = [int(n) for n in keel.shell("grep LOC: /proc/interrupts").split()[1:vcpus + 1]]
     assert all(ticks), ticks
     assert complaints(keel) == []
     assert keel.power_off() == "clean"
+
+
+def test_no_paravirtual_interface(machine, tmp_path):
+    """`pv = none`: nothing of KVM's but its signature."""
+    keel = vms.boot(machine, tmp_path, [vm("vm", pv="none", cmdline="exits=pv,instructions")])
+    assert keel.finish(60) == "clean"
+    assert vms.failures(keel, "vm") == []
+    assert "ok pv.absent" in "\n".join(vms.output(keel, "vm"))
 
 
 @pytest.mark.only("qemu-svm", why="Bochs is too slow for so many CPUs")

@@ -101,6 +101,25 @@ static void hypervisor_is_shown(void **state)
     assert_memory_equal(&e->ebx, "Keel", 4);
 }
 
+static uint32_t kvm_features(enum pv_kind pv, uint64_t have)
+{
+    struct cpuid_policy policy = {
+        .host = full_host, .vcpus = 1, .tsc_hz = 1000000000, .apic_hz = VLAPIC_HZ, .caps = have, .pv = pv};
+    struct cpuid_table t;
+
+    cpuid_build(&t, &policy);
+    return cpuid_find(&t, CPUID_HYPERVISOR_BASE + 1, 0)->eax;
+}
+
+/* EOI through memory is none of a CPU's that ends interrupts itself. */
+static void paravirtual_features_are_chosen(void **state)
+{
+    (void)state;
+    assert_int_equal(kvm_features(PV_NONE, ~0ull), 0);
+    assert_int_equal(kvm_features(PV_KVM, 0), 0x01003aea);
+    assert_int_equal(kvm_features(PV_KVM, ~0ull), 0x01003aaa);
+}
+
 /* Linux computes crystal kHz * numerator in 32 bits, then divides. */
 static void clock_leaf_suits_linux(void **state)
 {
@@ -222,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(host_only_features_are_hidden, setup),
         cmocka_unit_test_setup(hypervisor_is_shown, setup),
+        cmocka_unit_test_setup(paravirtual_features_are_chosen, setup),
         cmocka_unit_test_setup(clock_leaf_suits_linux, setup),
         cmocka_unit_test_setup(xstate_features_follow_xcr0, setup),
         cmocka_unit_test_setup(disabled_capabilities_take_features_along, setup),
