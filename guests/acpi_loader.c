@@ -62,13 +62,16 @@ static void pointer(struct script *s, const char *file, uint32_t offset, uint8_t
     command[8 + 2 * NAME_LEN] = size;
 }
 
+/* Some firmware (OVMF) takes the sum with what is in its place as that sum's part, so that this has to be 0. */
 static void sum(struct script *s, const char *file, uint32_t offset, uint32_t start, uint32_t len)
 {
+    bool rsdp = str_eq(file, RSDP_FILE);
     uint8_t *command = command_next(s, CMD_CHECKSUM, file);
 
     put_le32(command + 4 + NAME_LEN, offset);
     put_le32(command + 8 + NAME_LEN, start);
     put_le32(command + 12 + NAME_LEN, len);
+    s->files->tables[(rsdp ? 0 : TABLES_START) + offset] = 0;
 }
 
 static const uint8_t *table_at(const struct script *s, uint32_t offset)
