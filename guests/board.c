@@ -318,11 +318,14 @@ static void board_init_consoles(struct board *board, bool firmware)
     vdebug_init(&board->firmware_log, firmware ? board_nowhere : board_console_out, board);
 }
 
-static void board_init_pci(struct board *board)
+/* Firmware recognises the machine by its bridges; a kernel that is started without one needs none but the first. */
+static void board_init_pci(struct board *board, bool firmware)
 {
     vreset_init(&board->reset, board_reboot, board);
     vpciconf_init(&board->pci, vreset_control_port, &board->reset);
     vhostbridge_init(&board->bridge, &board->pci);
+    if (firmware)
+        vpiix_init(&board->piix, &board->pci, PC_SLOT_ISA, PC_PORT_PM);
     board->pci_bus = (struct vpci_bus){
         .conf = &board->pci,
         .pio = &board->vm->pio,
@@ -403,7 +406,7 @@ int board_init(struct board *board, struct vm *vm, const struct board_config *co
         board_init_cpu(board, i, config);
     board_init_clocks(board, config->unix_time);
     board_init_consoles(board, config->acpi);
-    board_init_pci(board);
+    board_init_pci(board, config->acpi);
     console_vm_add(&board->console, vm->name, board_console_in, board);
     err = board_claim(board);
     if (!err)
@@ -429,7 +432,8 @@ static void board_reset_pci(struct board *board)
     struct vpci_window window = {PC_PCI_WINDOW, PC_PCI_WINDOW_END, PC_PCI_PORTS, UINT16_MAX};
 
     vpciconf_reset(&board->pci);
-    vhostbridge_reset(&board->bridge);
+    vpcifixed_reset(&board->bridge);
+    vpiix_reset(&board->piix);
     for (uint32_t slot = 0; slot < VPCI_SLOTS; slot++)
         if (board->pci_bus.functions[slot])
             vpci_reset(board->pci_bus.functions[slot]);

@@ -14,6 +14,7 @@
 #include "drivers/virt/vpciconf.h"
 #include "drivers/virt/vpic.h"
 #include "drivers/virt/vpit.h"
+#include "drivers/virt/vpiix.h"
 #include "drivers/virt/vpm.h"
 #include "drivers/virt/vreset.h"
 #include "drivers/virt/vrtc.h"
@@ -55,7 +56,8 @@ struct board {
     struct vpciconf pci;
     struct vpci_bus pci_bus;
     uint32_t pci_wires[PC_PCI_WIRES]; /* the slots that hold each wire, a bit each */
-    struct vhostbridge bridge;
+    struct vpcifixed bridge;
+    struct vpiix piix; /* only with firmware */
     struct board_virtio virtio;
     struct console_vm console;
     uint64_t (*host_now)(void);

@@ -69,8 +69,9 @@
 #define PC_PCI_IRQ(wire)  (10 + (wire) / 2)
 #define PC_PCI_IRQS       0x0c00 /* those, a bit each */
 
-/* Slots of PCI bus 0; 1 is kept for an ISA bridge. */
+/* Slots of PCI bus 0. */
 #define PC_SLOT_BRIDGE 0
+#define PC_SLOT_ISA    1 /* only with firmware */
 #define PC_SLOT_FIRST  2
 #define PC_PCI_PORTS   0xc000 /* where I/O ports of functions begin */
 /* Vectors of the PIC's lines and what it masks, as a BIOS leaves them: timer, keyboard, cascade and disks are open. */

@@ -4,13 +4,7 @@
  */
 #pragma once
 
-#include "drivers/virt/vpciconf.h"
-
-struct vhostbridge {
-    struct vpci_function function;
-    uint8_t config[256];
-};
+#include "drivers/virt/vpcifixed.h"
 
 /* Initialises the bridge and puts it at 0:0.0. */
-void vhostbridge_init(struct vhostbridge *bridge, struct vpciconf *conf);
-void vhostbridge_reset(struct vhostbridge *bridge);
+void vhostbridge_init(struct vpcifixed *bridge, struct vpciconf *conf);

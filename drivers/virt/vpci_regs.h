@@ -12,6 +12,7 @@
 #define PCI_CLASS            0x0a /* subclass, class */
 #define PCI_CACHE_LINE       0x0c
 #define PCI_LATENCY          0x0d
+#define PCI_HEADER_TYPE      0x0e
 #define PCI_BAR(n)           (0x10 + 4 * (n))
 #define PCI_BARS             6
 #define PCI_SUBSYSTEM_VENDOR 0x2c

@@ -7,7 +7,7 @@
 #include "tests/fuzz/device.h"
 
 static struct vpciconf conf;
-static struct vhostbridge bridge;
+static struct vpcifixed bridge;
 static struct vreset switches;
 static struct vdebug debug;
 

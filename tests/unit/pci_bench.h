@@ -10,7 +10,7 @@
 #define PCI_SENT_MAX 64
 
 static struct vpciconf pci_conf;
-static struct vhostbridge pci_bridge;
+static struct vpcifixed pci_bridge;
 static struct vpci_bus pci;
 static struct bus pci_pio, pci_mmio;
 static uint32_t pci_intx; /* slots that hold their pin, a bit each */

@@ -5,11 +5,12 @@
 
 #include "drivers/virt/vdebug.h"
 #include "drivers/virt/vhostbridge.h"
+#include "drivers/virt/vpiix.h"
 #include "drivers/virt/vreset.h"
 #include "tests/unit/device.h"
 
 static struct vpciconf conf;
-static struct vhostbridge bridge;
+static struct vpcifixed bridge;
 static struct vreset switches;
 static int resets;
 
@@ -44,6 +45,34 @@ static void out(uint32_t offset, uint32_t size, uint32_t value)
 {
     address(0, 0, 0, offset & ~3u);
     bench_write(vpciconf_ports, &conf, 4 + (offset & 3), size, value);
+}
+
+static uint32_t function_in(uint32_t function, uint32_t offset, uint32_t size)
+{
+    return vpciconf_read(&conf, 0, VPCI_DEVFN(1, function), offset, size);
+}
+
+/* What SeaBIOS and OVMF know the PIIX by, and where they find the PM timer. */
+static void test_piix(void **state)
+{
+    static struct vpiix piix;
+
+    (void)state;
+    vpiix_init(&piix, &conf, 1, 0x600);
+    assert_int_equal(function_in(0, 0, 4), 0x70008086);
+    assert_int_equal(function_in(0, 10, 2), 0x0601);
+    assert_int_equal(function_in(0, 14, 1), 0x80); /* there is more than one function */
+    assert_int_equal(function_in(0, 0x60, 4), 0x80808080);
+    vpciconf_write(&conf, 0, VPCI_DEVFN(1, 0), 0x60, 4, 0x0a0a0b0b);
+    assert_int_equal(function_in(0, 0x60, 4), 0x0a0a0b0b);
+    assert_int_equal(function_in(1, 0, 4), UINT32_MAX);
+    assert_int_equal(function_in(3, 0, 4), 0x71138086);
+    vpciconf_write(&conf, 0, VPCI_DEVFN(1, 3), 0x40, 4, 0xb001);
+    assert_int_equal(function_in(3, 0x40, 4), 0x601);
+    assert_int_equal(function_in(3, 0x80, 1) & 1, 1);
+    assert_int_equal(function_in(3, 0x5b, 1), 0x02);
+    vpiix_reset(&piix);
+    assert_int_equal(function_in(0, 0x60, 4), 0x80808080);
 }
 
 static void test_host_bridge(void **state)
@@ -143,7 +172,7 @@ static void test_reset_forgets(void **state)
     bench_write(vpciconf_ports, &conf, 5, 1, 0x33);
     assert_int_equal(bench_read(vpciconf_ports, &conf, 5, 1), 0x33);
     vpciconf_reset(&conf);
-    vhostbridge_reset(&bridge);
+    vpcifixed_reset(&bridge);
     assert_int_equal(bench_read(vpciconf_ports, &conf, 0, 4), 0);
     address(0, 0, 0, 0x58);
     assert_int_equal(bench_read(vpciconf_ports, &conf, 5, 1), 0);
@@ -186,10 +215,11 @@ static void test_debug_console(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_host_bridge, start),    cmocka_unit_test_setup(test_mechanism, start),
-        cmocka_unit_test_setup(test_nobody_home, start),    cmocka_unit_test_setup(test_port92, start),
-        cmocka_unit_test_setup(test_reset_register, start), cmocka_unit_test_setup(test_debug_console, start),
-        cmocka_unit_test_setup(test_reset_again, start),    cmocka_unit_test_setup(test_reset_forgets, start),
+        cmocka_unit_test_setup(test_host_bridge, start),   cmocka_unit_test_setup(test_piix, start),
+        cmocka_unit_test_setup(test_mechanism, start),     cmocka_unit_test_setup(test_nobody_home, start),
+        cmocka_unit_test_setup(test_port92, start),        cmocka_unit_test_setup(test_reset_register, start),
+        cmocka_unit_test_setup(test_debug_console, start), cmocka_unit_test_setup(test_reset_again, start),
+        cmocka_unit_test_setup(test_reset_forgets, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
