@@ -217,7 +217,7 @@ deps:
 	@tests/setup/deps
 
 guest: $(GUEST)
-$(GUEST) &: tests/setup/guest tests/setup/guest-init tests/setup/guest-shell tests/setup/apt-lib.sh
+$(GUEST) &: tests/setup/guest tests/setup/guest-init tests/setup/guest-shell tests/setup/guest-drivers tests/setup/apt-lib.sh
 	@tests/setup/guest
 
 # Programs of Debian's that put a guest under load.

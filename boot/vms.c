@@ -144,7 +144,8 @@ static void config_mark_disks(struct boot_info *boot)
 
         for (uint32_t v = 0; v < config.vm_count; v++)
             for (uint32_t n = 0; (file = config_file_at(&config.vms[v], n)); n++) {
-                bool same = launch_module_is(m, file->name), disk = str_eq(file->key, "disk");
+                bool same = launch_module_is(m, file->name),
+                     disk = str_eq(file->key, "disk") || str_eq(file->key, "cdrom");
 
                 disks += same && disk;
                 others += same && !disk;

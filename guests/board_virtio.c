@@ -36,6 +36,23 @@ static int disks_init(struct board *board, const struct board_devices *devices, 
     return 0;
 }
 
+static int cdroms_init(struct board *board, const struct board_devices *devices, uint32_t *slot)
+{
+    struct board_virtio *b = &board->virtio;
+
+    if (!devices->cdrom_count)
+        return 0;
+    b->scsi = memory_take(board, sizeof(*b->scsi));
+    if (!b->scsi)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < devices->cdrom_count; i++)
+        b->scsi->targets[i] = (struct vcdrom){.disc = devices->cdroms[i].disk,
+                                              .name = devices->cdroms[i].serial};
+    b->scsi->target_count = devices->cdrom_count;
+    virtio_scsi_init(b->scsi, &b->host, (*slot)++, !devices->split_rings);
+    return 0;
+}
+
 static int net_init(struct board *board, const struct board_devices *devices, uint32_t slot)
 {
     struct board_virtio *b = &board->virtio;
@@ -162,6 +179,8 @@ int board_virtio_init(struct board *board, const struct board_devices *devices)
     };
     err = disks_init(board, devices, &slot);
     if (!err)
+        err = cdroms_init(board, devices, &slot);
+    if (!err)
         err = nets_init(board, devices, &slot);
     if (err)
         return err;
@@ -178,6 +197,8 @@ void board_virtio_reset(struct board *board)
         virtio_reset(&b->blks[i].v);
     for (uint32_t i = 0; i < b->net_count; i++)
         virtio_reset(&b->nets[i].v);
+    if (b->scsi)
+        virtio_reset(&b->scsi->v);
     if (b->has_console)
         virtio_reset(&b->console.v);
     if (b->has_rng)
@@ -192,6 +213,7 @@ void board_virtio_remove(struct board *board)
         virtio_net_remove(&b->nets[i]);
         frame_free(b->nets[i].port.buffer, frame_count(NET_BUFFER));
     }
+    frame_free(b->scsi, frame_count(sizeof(*b->scsi)));
     frame_free(b->nets, frame_count(b->net_room * sizeof(*b->nets)));
     frame_free(b->blks, frame_count(b->blk_room * sizeof(*b->blks)));
 }

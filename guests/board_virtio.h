@@ -6,6 +6,7 @@
 #include "drivers/virt/virtio_console.h"
 #include "drivers/virt/virtio_net.h"
 #include "drivers/virt/virtio_rng.h"
+#include "drivers/virt/virtio_scsi.h"
 
 struct board;
 
@@ -23,8 +24,8 @@ struct board_net {
 
 /* What a VM is to have; all that it points to is the caller's. */
 struct board_devices {
-    uint32_t disk_count, net_count;
-    struct board_disk disks[BOARD_DEVICES];
+    uint32_t disk_count, cdrom_count, net_count;
+    struct board_disk disks[BOARD_DEVICES], cdroms[VIRTIO_SCSI_TARGETS];
     struct board_net nets[BOARD_DEVICES];
     bool rng, console;
     bool split_rings; /* no packed ones are offered */
@@ -39,6 +40,7 @@ struct board_virtio {
     uint32_t blk_room, net_room; /* for so many there is memory */
     struct virtio_blk *blks;
     struct virtio_net *nets;
+    struct virtio_scsi *scsi; /* with the CD-ROM drives; NULL: there are none */
     bool has_console, has_rng;
     struct virtio_console console;
     struct virtio_rng rng;

@@ -34,6 +34,18 @@ static void dev_blk(const struct vm *vm, const struct virtio_blk *blk)
                   (ull)vdisk_overlay_used(disk) * VDISK_CLUSTER / KiB);
 }
 
+static void dev_scsi(const struct vm *vm, const struct virtio_scsi *scsi)
+{
+    dev_common(vm, &scsi->v);
+    for (uint32_t i = 0; i < scsi->target_count; i++) {
+        const struct vcdrom *cd = &scsi->targets[i];
+
+        monitor_print("vm=%s slot=%u target=%u cdrom=%s bytes=%llu reads=%llu read_bytes=%llu errors=%llu",
+                      vm->name, scsi->v.pci.slot, i, cd->name, (ull)cd->disc.len, (ull)cd->reads,
+                      (ull)cd->read_bytes, (ull)cd->errors);
+    }
+}
+
 static void dev_net(const struct vm *vm, const struct virtio_net *n)
 {
     const uint8_t *mac = n->v.config;
@@ -53,9 +65,12 @@ static void dev_look(struct vm *vm, const struct launch_args *args)
     const struct board_virtio *b = &((struct board *)vm->board)->virtio;
 
     (void)args;
-    monitor_print("vm=%s devices=%u", vm->name, b->blk_count + b->net_count + b->has_console + b->has_rng);
+    monitor_print("vm=%s devices=%u", vm->name,
+                  b->blk_count + (b->scsi != NULL) + b->net_count + b->has_console + b->has_rng);
     for (uint32_t i = 0; i < b->blk_count; i++)
         dev_blk(vm, &b->blks[i]);
+    if (b->scsi)
+        dev_scsi(vm, b->scsi);
     for (uint32_t i = 0; i < b->net_count; i++)
         dev_net(vm, &b->nets[i]);
     if (b->has_console)

@@ -13,6 +13,7 @@
 #define CONFIG_MAX_VMS     VM_MAX
 #define CONFIG_MAX_INITRDS 8
 #define CONFIG_MAX_DISKS   8
+#define CONFIG_MAX_CDROMS  4
 #define CONFIG_MAX_NETS    8
 #define CONFIG_MAX_HIDDEN  32
 #define CONFIG_MAX_CORES   256
@@ -54,8 +55,9 @@ struct config_vm {
     struct config_file kernel, firmware;
     struct config_file initrds[CONFIG_MAX_INITRDS];
     struct config_disk disks[CONFIG_MAX_DISKS];
+    struct config_disk cdroms[CONFIG_MAX_CDROMS]; /* read-only */
     struct config_net nets[CONFIG_MAX_NETS];
-    uint32_t initrd_count, disk_count, net_count, hidden_count;
+    uint32_t initrd_count, disk_count, cdrom_count, net_count, hidden_count;
     const struct cpuid_feature *hidden[CONFIG_MAX_HIDDEN]; /* CPU features that it must not see */
     const char *cmdline;                                   /* never NULL */
     uint64_t memory;                                       /* bytes */

@@ -15,6 +15,9 @@ const struct config_file *config_file_at(const struct config_vm *vm, uint32_t n)
     for (uint32_t i = 0; i < vm->disk_count; i++)
         if (vm->disks[i].kind != DISK_RAM && n-- == 0)
             return &vm->disks[i].file;
+    for (uint32_t i = 0; i < vm->cdrom_count; i++)
+        if (n-- == 0)
+            return &vm->cdroms[i].file;
     return NULL;
 }
 

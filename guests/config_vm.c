@@ -145,6 +145,19 @@ static bool set_disk(struct config_parser *p, const struct key *key, char *value
     return true;
 }
 
+static bool set_cdrom(struct config_parser *p, const struct key *key, char *value)
+{
+    struct config_vm *vm = p->vm;
+    struct config_disk disc = {.kind = DISK_READ_ONLY};
+
+    if (!room(p, key, vm->cdrom_count, CONFIG_MAX_CDROMS))
+        return true;
+    if (!file_set(p, key, value, &disc.file))
+        return false;
+    vm->cdroms[vm->cdrom_count++] = disc;
+    return true;
+}
+
 static bool set_net(struct config_parser *p, const struct key *key, char *value)
 {
     struct config_vm *vm = p->vm;
@@ -214,6 +227,7 @@ static const struct key keys[] = {
      .set = set_disk,
      .takes = FILE_TEXT ", and perhaps ',ro', ',cow' or ',cow=SIZE'; or ram:SIZE",
      .repeatable = true},
+    {.name = "cdrom", .set = set_cdrom, .takes = FILE_TEXT, .repeatable = true},
     {.name = "net",
      .set = set_net,
      .takes = "a switch's name, and perhaps ',mac=' with an address such as 52:54:00:12:34:56",

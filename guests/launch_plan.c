@@ -78,6 +78,7 @@ bool launch_has_module(const struct boot_info *boot, const char *name)
 static bool launch_disk(const struct boot_info *boot, const struct config_disk *from, struct machine_disk *to)
 {
     const struct boot_module *m = launch_boot_module(boot, from->file.name);
+    const char *key = m ? from->file.key : "disk";
     uint64_t bytes = m ? m->len : from->bytes;
 
     *to = (struct machine_disk){
@@ -91,10 +92,10 @@ static bool launch_disk(const struct boot_info *boot, const struct config_disk *
     if (to->kind == DISK_COW)
         to->memory = machine_overlay_bytes(to->len, from->bytes);
     if (to->len == 0)
-        log_error(CONFIG_NAME ":%u: disk '%s' is empty", from->file.line, to->name);
+        log_error(CONFIG_NAME ":%u: %s '%s' is empty", from->file.line, key, to->name);
     else if (to->len != bytes)
-        log_warn(CONFIG_NAME ":%u: the last %llu bytes of disk '%s' are no whole sector and not part of it",
-                 from->file.line, (unsigned long long)(bytes - to->len), to->name);
+        log_warn(CONFIG_NAME ":%u: the last %llu bytes of %s '%s' are no whole sector and not part of it",
+                 from->file.line, (unsigned long long)(bytes - to->len), key, to->name);
     return to->len != 0;
 }
 
@@ -104,6 +105,10 @@ static bool launch_disks(const struct boot_info *boot, const struct config_vm *v
         if (!launch_disk(boot, &vm->disks[i], &spec->disks[i]))
             return false;
     spec->disk_count = vm->disk_count;
+    for (uint32_t i = 0; i < vm->cdrom_count; i++)
+        if (!launch_disk(boot, &vm->cdroms[i], &spec->cdroms[i]))
+            return false;
+    spec->cdrom_count = vm->cdrom_count;
     return true;
 }
 
@@ -290,10 +295,10 @@ void launch_plan(void)
 
         log_event("plan",
                   "vm=%s vcpus=%u memory_mib=%llu weight=%u cap=%u kernel_bytes=%llu initrd_bytes=%llu "
-                  "disks=%u disk_memory_mib=%llu cmdline=\"%s\"",
+                  "disks=%u cdroms=%u disk_memory_mib=%llu cmdline=\"%s\"",
                   s->name, s->vcpus, (unsigned long long)s->memory / MiB, s->weight, s->cap,
                   (unsigned long long)s->files.kernel.len, (unsigned long long)guest_module_bytes(&s->files),
-                  s->disk_count, (unsigned long long)machine_disk_bytes(s) / MiB,
+                  s->disk_count, s->cdrom_count, (unsigned long long)machine_disk_bytes(s) / MiB,
                   fmt_quote(quoted, sizeof(quoted), s->files.cmdline));
     }
 }

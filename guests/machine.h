@@ -35,6 +35,8 @@ struct machine_spec {
     uint32_t watchdog; /* seconds; 0: none */
     uint32_t disk_count;
     struct machine_disk disks[CONFIG_MAX_DISKS];
+    uint32_t cdrom_count;
+    struct machine_disk cdroms[CONFIG_MAX_CDROMS]; /* read-only */
     uint32_t net_count;
     struct machine_net nets[CONFIG_MAX_NETS];
     bool rng, console;

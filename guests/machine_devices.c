@@ -69,6 +69,19 @@ static int disks_open(struct vm *vm, const struct machine_spec *spec, struct boa
     return 0;
 }
 
+static int cdroms_open(struct vm *vm, const struct machine_spec *spec, struct board_devices *out)
+{
+    for (uint32_t i = 0; i < spec->cdrom_count; i++) {
+        int err = disk_open(vm, &spec->cdroms[i], &out->cdroms[i].disk);
+
+        if (err)
+            return err;
+        out->cdroms[i].serial = spec->cdroms[i].name;
+    }
+    out->cdrom_count = spec->cdrom_count;
+    return 0;
+}
+
 /* An address that no other VM of this machine has: locally administered, with the numbers of the VM and of its port. */
 static void mac_choose(const struct vm *vm, uint32_t index, const struct machine_net *net,
                        uint8_t mac[VSWITCH_MAC])
@@ -101,5 +114,7 @@ int machine_devices(struct vm *vm, const struct machine_spec *spec, struct board
                                   .split_rings = spec->split_rings,
                                   .entropy = entropy_read};
     err = disks_open(vm, spec, out);
+    if (!err)
+        err = cdroms_open(vm, spec, out);
     return err ? err : nets_open(vm, spec, out);
 }

@@ -46,6 +46,7 @@ struct virtio_config {
     uint64_t features;  /* of its kind */
     bool packed;        /* offers packed rings */
     uint32_t queues, config_len;
+    uint32_t driver_from, driver_len; /* of the configuration, what the driver may write */
     const struct virtio_ops *ops;
 };
 

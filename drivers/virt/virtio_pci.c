@@ -233,7 +233,12 @@ static enum bus_result isr_access(struct virtio *v, struct bus_access *access)
     return BUS_OK;
 }
 
-/* No kind of device has fields that a driver may write. */
+static bool inside(const struct bus_access *access, uint64_t place, uint64_t len)
+{
+    return access->addr >= place && access->addr - place < len &&
+           access->size <= len - (access->addr - place);
+}
+
 static enum bus_result device_access(struct virtio *v, struct bus_access *access)
 {
     uint64_t offset = access->addr - PLACE_DEVICE;
@@ -241,14 +246,10 @@ static enum bus_result device_access(struct virtio *v, struct bus_access *access
     if (!access->write) {
         access->value = 0;
         memcpy(&access->value, v->config + offset, access->size);
+    } else if (inside(access, PLACE_DEVICE + v->desc.driver_from, v->desc.driver_len)) {
+        memcpy(v->config + offset, &access->value, access->size);
     }
     return BUS_OK;
-}
-
-static bool inside(const struct bus_access *access, uint64_t place, uint64_t len)
-{
-    return access->addr >= place && access->addr - place < len &&
-           access->size <= len - (access->addr - place);
 }
 
 static enum bus_result bar_access(void *dev, struct bus_access *access)

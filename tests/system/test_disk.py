@@ -110,6 +110,24 @@ def test_interrupt_lines(machine, tmp_path, options, line):
 
 
 @ONLY_QEMU
+def test_cdroms(machine, tmp_path):
+    """Two CDs in their drives, by the kernel's own SCSI drivers; nothing is written to them."""
+    first, digest = virtio.image(tmp_path, "first.iso", 512 * 2048)
+    second, other = virtio.image(tmp_path, "second.iso", 100 * 2048, 2)
+    conf = virtio.section("vm") + "cdrom = first.iso\ncdrom = second.iso\n"
+    keel = virtio.boot(machine, tmp_path, [conf], [(first, "first.iso"), (second, "second.iso")], **MACHINE)
+    keel.linux_up()
+    virtio.load(keel, *virtio.CDROM)
+    assert keel.shell("cat /sys/block/sr[01]/size").split() == ["2048", "400"]
+    assert keel.shell("cat /sys/block/sr0/device/model").strip() == "CD-ROM"
+    assert sha256(keel, "/dev/sr0") == digest
+    assert sha256(keel, "/dev/sr1") == other
+    assert keel.shell("dd if=/dev/zero of=/dev/sr0 bs=2048 count=1 2>&1 | grep -c 'Read-only\\|not permitted'; true") == "1"
+    assert keel.shell("dmesg -r | grep -E '^<[0-4]>.*(scsi|sr [0-9]|sr[01]|cdrom)'; true") == ""
+    assert keel.power_off() == "clean"
+
+
+@ONLY_QEMU
 def test_shared_and_refused(machine, tmp_path):
     """One image under two VMs at once: what one writes, the other doesn't see. What two would write is refused, by name."""
     path, digest = virtio.image(tmp_path, "disk.img", 1024 * 1024)

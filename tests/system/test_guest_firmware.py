@@ -1,4 +1,6 @@
 """SeaBIOS as a guest: Debian's package, unmodified."""
+import os
+
 import pytest
 
 import images
@@ -32,6 +34,17 @@ def test_seabios_disk(machine, tmp_path):
     keel.machine.expect("GRUB", 60)
     keel.linux_up()
     assert keel.finish() == "clean"
+
+
+def test_seabios_cdrom(machine, tmp_path):
+    """GRUB as a CD's El Torito image, and from it a Multiboot kernel."""
+    kernel = os.path.join(images.PAYLOADS, "formats", "mb2.elf")
+    disc = images.keel_iso([(SEABIOS, "a-module")], "some words", elf=kernel)
+    keel = boot(machine, tmp_path, CONFIGURATION % 1 + "cdrom = disc.iso\n", [(SEABIOS, "bios-256k.bin"), (disc, "disc.iso")])
+    keel.machine.expect("Booting from DVD/CD", 60)
+    keel.machine.expect("GRUB", 60)
+    keel.machine.expect('cmdline="some words"', 60)
+    keel.machine.expect('module bytes=%d .* line="a-module"' % os.path.getsize(SEABIOS), 60)
 
 
 def test_no_image(machine, tmp_path):

@@ -8,6 +8,7 @@ import vms
 
 # In the order in which they need each other.
 PCI = ["virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"]
+CDROM = ["scsi_common", "scsi_mod", "virtio_scsi", "cdrom", "sr_mod"]
 EXT4 = ["crc16", "crc32c_generic", "mbcache", "jbd2", "ext4"]
 
 

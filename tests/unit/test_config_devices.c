@@ -21,6 +21,8 @@ static void test_values(void **state)
     expect_line("disk = a,cow=1048577", "disk takes " DISK_TEXT ", not 'a,cow=1048577'");
     expect_line("disk = ram:", "disk takes " DISK_TEXT ", not 'ram:'");
     expect_line("disk = ram:8M,ro", "disk takes " DISK_TEXT ", not 'ram:8M,ro'");
+    expect_line("cdrom = a b", "cdrom takes " NAME_TEXT ", not 'a b'");
+    expect_line("cdrom =", "cdrom has no value: it takes " NAME_TEXT);
     expect_line("virtio_rings = both", "virtio_rings takes packed or split, not 'both'");
     expect_line("rng = maybe", "rng takes yes or no, not 'maybe'");
     expect_line("virtio_console = hvc0", "virtio_console takes yes or no, not 'hvc0'");
@@ -47,6 +49,27 @@ static void test_disks(void **state)
     assert_null(config_file_at(&c.vms[0], 4));
 }
 
+/* Read by any number of VMs, but not beside one that writes. */
+static void test_cdroms(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[vm a]\nkernel=k\nmemory=4M\ncdrom=k1\ncdrom=k2\ndisk=k3,ro\n"
+                           "[vm b]\nkernel=k\nmemory=4M\ncdrom=k1\n"
+                           "[vm c]\nkernel=k\nmemory=4M\ncdrom=d\ndisk=k2\n"),
+                     0);
+    assert_int_equal(c.vms[0].cdrom_count, 2);
+    assert_string_equal(c.vms[0].cdroms[1].file.name, "k2");
+    assert_int_equal(c.vms[0].cdroms[1].kind, DISK_READ_ONLY);
+    assert_string_equal(config_file_at(&c.vms[0], 3)->name, "k2");
+    assert_null(config_file_at(&c.vms[0], 4));
+    assert_int_equal(config_check(&c, lookup, report, &c), 2);
+    assert_string_equal(
+        told, "14: cdrom 'd' is missing\n"
+              "15: disk 'k2' is written, and used on line 5, too: add ',cow' here, or ',ro' to both\n");
+    expect("[vm a]\nkernel=k\nmemory=4M\ncdrom=a\ncdrom=b\ncdrom=c\ncdrom=d\ncdrom=e\n",
+           "8: cdrom is given more than 4 times\n");
+}
+
 /* What one VM writes, nobody else uses. */
 static void test_shared_disks(void **state)
 {
@@ -69,6 +92,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_cdroms),
         cmocka_unit_test(test_shared_disks),
     };
 
