@@ -184,8 +184,13 @@ void event_deliver(struct vcpu *vcpu)
 
 void event_attend(struct vcpu *vcpu)
 {
-    __atomic_and_fetch(&vcpu->look, (uint8_t)~LOOK_EVENTS, __ATOMIC_SEQ_CST);
-    event_deliver(vcpu);
+    uint8_t look = __atomic_load_n(&vcpu->look, __ATOMIC_RELAXED);
+
+    if (!look || look & ~LOOK_SHORT)
+        return;
+    __atomic_and_fetch(&vcpu->look, (uint8_t)~LOOK_SHORT, __ATOMIC_SEQ_CST);
+    if (look & LOOK_EVENTS)
+        event_deliver(vcpu);
 }
 
 bool event_wakes(struct vcpu *vcpu)

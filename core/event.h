@@ -99,7 +99,7 @@ static inline void event_raise_ud(struct vcpu *vcpu)
 void event_reinject(struct vcpu *vcpu, const struct event *event);
 /* Before an entry: injects at most one event and opens windows for what has to wait. */
 void event_deliver(struct vcpu *vcpu);
-/* The same for a vCPU of which look is LOOK_EVENTS. */
+/* The same for a vCPU that may have nothing in `look` but LOOK_SHORT, of which nothing is left then. */
 void event_attend(struct vcpu *vcpu);
 /* True if event_deliver would have something to do that ends a HLT. */
 bool event_wakes(struct vcpu *vcpu);

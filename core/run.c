@@ -148,18 +148,39 @@ void vcpu_kick(struct vcpu *vcpu)
 }
 
 /* What runs here can't block at the same time, so that there is nothing to wake, and the back end is about to look. */
+static inline bool run_is_here(const struct vcpu *vcpu)
+{
+    return LIKELY(this_cpu()->vcpu == vcpu) &&
+           LIKELY(__atomic_load_n(&vcpu->sched.state, __ATOMIC_RELAXED) == SCHED_RUNNING);
+}
+
 void vcpu_kick_events(struct vcpu *vcpu)
 {
-    if (LIKELY(this_cpu()->vcpu == vcpu) &&
-        LIKELY(__atomic_load_n(&vcpu->sched.state, __ATOMIC_RELAXED) == SCHED_RUNNING))
+    if (run_is_here(vcpu))
         vcpu_look_events(vcpu);
     else
         vcpu_kick(vcpu);
 }
 
+/* The core of one that runs, in its guest or about to go there, needs nothing but the interrupt, and no look behind it. */
+static bool run_notify_posted(struct vcpu *vcpu)
+{
+    uint32_t cpu = __atomic_load_n(&vcpu->sched.cpu, __ATOMIC_RELAXED);
+
+    if (!cap(CAP_POSTED) || __atomic_load_n(&vcpu->sched.state, __ATOMIC_SEQ_CST) != SCHED_RUNNING ||
+        cpu == this_cpu()->index)
+        return false;
+    __atomic_fetch_add(&vcpu->stats.calls, 1, __ATOMIC_RELAXED);
+    lapic_ipi(cpus[cpu]->apic_id, VECTOR_POSTED);
+    return true;
+}
+
 void vcpu_notify(struct vcpu *vcpu)
 {
-    run_interrupt(vcpu, cap(CAP_POSTED) ? VECTOR_POSTED : VECTOR_WAKE);
+    if (run_is_here(vcpu))
+        vcpu_look_posted(vcpu);
+    else if (!run_notify_posted(vcpu))
+        vcpu_kick(vcpu);
 }
 
 uint64_t run_time(struct vcpu *vcpu)

@@ -14,6 +14,7 @@ static uint32_t *set_register(struct vapic *a, uint32_t set, uint8_t vector)
 /* The highest vector in a set of the page, or 0. */
 static uint8_t set_highest(const struct vapic *a, uint32_t set)
 {
+#pragma GCC unroll 8
     for (uint32_t i = 8; i-- > 0;) {
         uint32_t word = vapic_get(a, set + i);
 
@@ -49,7 +50,7 @@ bool vapic_post(struct vapic *a, uint8_t vector, bool level_triggered)
     if (UNLIKELY(level_triggered)) {
         bool new = !(__atomic_fetch_or(&a->late[vector / 64], bit, __ATOMIC_SEQ_CST) & bit);
 
-        __atomic_store_n(&a->stale, true, __ATOMIC_SEQ_CST);
+        vapic_touch(a, VAPIC_STALE_CONTROLS);
         return new;
     }
     __atomic_fetch_or(&a->requests[vector / 64], bit, __ATOMIC_SEQ_CST);
@@ -65,24 +66,38 @@ void vapic_reset(struct vapic *a)
     }
     __atomic_store_n(&a->requests[0], VAPIC_REST, __ATOMIC_RELAXED);
     __atomic_store_n(&a->control, 0, __ATOMIC_RELAXED);
-    vapic_touch(a);
+    __atomic_store_n(&a->stale, VAPIC_STALE_STATUS | VAPIC_STALE_CONTROLS, __ATOMIC_RELEASE);
 }
 
 void vapic_set_mode(struct vapic *a, enum vapic_mode mode)
 {
     a->mode = mode;
-    vapic_touch(a);
+    vapic_touch(a, VAPIC_STALE_CONTROLS);
 }
 
-static void requests_move(struct vapic *a, uint64_t *requests, uint32_t i)
+/* Returns the highest vector that is moved, or 0. */
+static uint8_t word_move(struct vapic *a, uint64_t *requests, uint32_t i)
 {
-    uint64_t stays = i == 0 ? VAPIC_ILLEGAL : 0, new;
+    uint64_t stays = i == 0 ? VAPIC_ILLEGAL : 0;
+    uint64_t new = __atomic_fetch_and(&requests[i], stays, __ATOMIC_ACQUIRE) & ~stays;
 
-    if (!(__atomic_load_n(&requests[i], __ATOMIC_RELAXED) & ~stays))
-        return;
-    new = __atomic_fetch_and(&requests[i], stays, __ATOMIC_ACQUIRE) & ~stays;
     a->page[4 * (VAPIC_IRR + 2 * i)] |= (uint32_t) new;
     a->page[4 * (VAPIC_IRR + 2 * i + 1)] |= (uint32_t)(new >> 32);
+    return (uint8_t)(i * 64 + 63 - (uint32_t)__builtin_clzll(new | 1));
+}
+
+static inline uint8_t requests_move(struct vapic *a, uint64_t *requests)
+{
+    uint8_t highest = 0;
+
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < ARRAY_SIZE(a->requests); i++) {
+        uint64_t stays = i == 0 ? VAPIC_ILLEGAL : 0;
+
+        if (UNLIKELY(__atomic_load_n(&requests[i], __ATOMIC_RELAXED) & ~stays))
+            highest = word_move(a, requests, i);
+    }
+    return highest;
 }
 
 static void rest_return(struct vapic *a)
@@ -96,14 +111,20 @@ static void rest_return(struct vapic *a)
 }
 
 /* ON goes first: who posts from here on notifies again. */
+uint8_t vapic_collect_edges(struct vapic *a)
+{
+    uint8_t highest;
+
+    __atomic_fetch_and(&a->control, ~VAPIC_ON, __ATOMIC_SEQ_CST);
+    highest = requests_move(a, a->requests);
+    rest_return(a);
+    return highest;
+}
+
 void vapic_collect(struct vapic *a)
 {
-    __atomic_fetch_and(&a->control, ~VAPIC_ON, __ATOMIC_SEQ_CST);
-    for (uint32_t i = 0; i < ARRAY_SIZE(a->requests); i++) {
-        requests_move(a, a->requests, i);
-        requests_move(a, a->late, i);
-    }
-    rest_return(a);
+    vapic_collect_edges(a);
+    requests_move(a, a->late);
 }
 
 uint16_t vapic_status(const struct vapic *a)
@@ -129,7 +150,7 @@ bool vapic_wakes(struct vapic *a)
 {
     if (vapic_waits(a)) {
         vapic_collect(a);
-        vapic_touch(a);
+        vapic_touch(a, VAPIC_STALE_STATUS);
     }
     return (set_highest(a, VAPIC_IRR) & CLASS) > (vapic_ppr(a) & CLASS);
 }
@@ -140,7 +161,7 @@ uint8_t vapic_eoi(struct vapic *a)
 
     if (vector) {
         *set_register(a, VAPIC_ISR, vector) &= ~(uint32_t)BIT(vector % 32);
-        vapic_touch(a);
+        vapic_touch(a, VAPIC_STALE_STATUS);
     }
     return vector;
 }

@@ -29,11 +29,15 @@ struct vapic {
     uint64_t reserved[3];
     /* Ours alone. */
     uint64_t late[4]; /* level-triggered requests */
-    uint32_t stale;   /* the back end has to look at all of this before the next entry; set from any core */
+    uint32_t stale;   /* VAPIC_STALE_...; set from any core */
     enum vapic_mode mode;
 };
 _Static_assert(offsetof(struct vapic, requests) == PAGE_SIZE, "the descriptor begins a page");
 _Static_assert(offsetof(struct vapic, late) == PAGE_SIZE + 64, "SDM table 30-1");
+
+/* What the back end has to do before the next entry: */
+#define VAPIC_STALE_STATUS   BIT(0) /* IRR or ISR changed under the guest interrupt status */
+#define VAPIC_STALE_CONTROLS BIT(1) /* the mode did, or the vectors whose EOI exits */
 
 #define VAPIC_ON BIT(0) /* a notification is on its way or not needed: requests wait */
 
@@ -55,16 +59,19 @@ static inline void vapic_set(struct vapic *a, uint32_t reg, uint32_t value)
     __atomic_store_n(&a->page[4 * reg], value, __ATOMIC_RELAXED);
 }
 
-/* Has the back end to act before it enters the guest? */
+/*
+ * Has the back end to act before it enters the guest? It looks when the run loop enters, and when vcpu->look is set: who
+ * makes this true sees to that behind it. A notification of CAP_POSTED does as well, which the CPU acts on by itself.
+ */
 static inline bool vapic_waits(const struct vapic *a)
 {
     return (__atomic_load_n(&a->control, __ATOMIC_RELAXED) & VAPIC_ON) |
            __atomic_load_n(&a->stale, __ATOMIC_RELAXED);
 }
 
-static inline void vapic_touch(struct vapic *a)
+static inline void vapic_touch(struct vapic *a, uint32_t stale)
 {
-    __atomic_store_n(&a->stale, true, __ATOMIC_RELEASE);
+    __atomic_fetch_or(&a->stale, stale, __ATOMIC_SEQ_CST);
 }
 
 /* From any core. True: the vCPU has to be notified; for one that is level-triggered, it has to leave the guest. */
@@ -75,6 +82,8 @@ void vapic_reset(struct vapic *a);
 void vapic_set_mode(struct vapic *a, enum vapic_mode mode);
 /* Moves what was posted to IRR. */
 void vapic_collect(struct vapic *a);
+/* The same, but for level-triggered interrupts. Returns the highest vector that it moved, or 0. */
+uint8_t vapic_collect_edges(struct vapic *a);
 /* The guest interrupt status that belongs to IRR and ISR (SDM 25.4.2): RVI, and SVI in the upper byte. */
 uint16_t vapic_status(const struct vapic *a);
 /* The vectors whose EOI exits. */

@@ -153,6 +153,8 @@ static inline void vcpu_set_rip(struct vcpu *vcpu, uint64_t rip)
 }
 
 #define LOOK_EVENTS BIT(0) /* core/event.c has something to deliver, perhaps: not a matter for the run loop */
+#define LOOK_POSTED BIT(2) /* vcpu->vapic: a matter for the back end alone */
+#define LOOK_SHORT  (LOOK_EVENTS | LOOK_POSTED)
 #define LOOK_ALL    (LOOK_EVENTS | BIT(1))
 
 /*
@@ -168,6 +170,12 @@ static inline void vcpu_look(struct vcpu *vcpu)
 static inline void vcpu_look_events(struct vcpu *vcpu)
 {
     __atomic_or_fetch(&vcpu->look, (uint8_t)LOOK_EVENTS, __ATOMIC_RELEASE);
+}
+
+/* The same for what was posted to its vapic. */
+static inline void vcpu_look_posted(struct vcpu *vcpu)
+{
+    __atomic_or_fetch(&vcpu->look, (uint8_t)LOOK_POSTED, __ATOMIC_RELEASE);
 }
 
 /* Neither the run loop nor the back end has anything to look at. */

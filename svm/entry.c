@@ -86,8 +86,7 @@ static inline void entry_write(const struct vcpu *vcpu, struct vmcb *vmcb)
 /* What is rare is kept out of line, so that the usual way in and out stays short. False: don't enter. */
 static __attribute__((noinline)) bool entry_hindered(struct vcpu *vcpu)
 {
-    if (vcpu->look == LOOK_EVENTS)
-        event_attend(vcpu);
+    event_attend(vcpu);
     return !vcpu->look && (!vcpu->attention || entry_attend(vcpu, svm_vcpu(vcpu)));
 }
 

@@ -51,7 +51,7 @@ static int access_page_create(struct vm *vm)
 int apicv_create(struct vmx_vcpu *v)
 {
     v->apic_mode = VAPIC_OFF;
-    vapic_touch(v->vcpu->vapic);
+    vapic_touch(v->vcpu->vapic, VAPIC_STALE_STATUS | VAPIC_STALE_CONTROLS);
     return access_page_create(v->vcpu->vm);
 }
 
@@ -98,19 +98,35 @@ static void eoi_exits_write(const struct vapic *a)
     vmwrite(VMCS_EOI_EXIT3, map[3]);
 }
 
-/* VM entry does the rest: it computes PPR anew and delivers what can be (27.3.2.5). */
-void apicv_sync(struct vmx_vcpu *v)
+static NOINLINE void stale_settle(struct vmx_vcpu *v)
 {
     struct vapic *a = v->vcpu->vapic;
-    bool stale = __atomic_exchange_n(&a->stale, false, __ATOMIC_SEQ_CST);
+    uint32_t stale = __atomic_exchange_n(&a->stale, 0, __ATOMIC_SEQ_CST);
 
     vapic_collect(a);
-    if (UNLIKELY(stale)) {
+    if (stale & VAPIC_STALE_CONTROLS) {
         if (a->mode != v->apic_mode)
             mode_apply(v, a->mode);
         eoi_exits_write(a);
     }
     vmwrite(VMCS_GUEST_INTR_STATUS, vapic_status(a));
+}
+
+/* VM entry does the rest: it computes PPR anew and delivers what can be (27.3.2.5). */
+void apicv_sync(struct vmx_vcpu *v)
+{
+    struct vapic *a = v->vcpu->vapic;
+    uint64_t status;
+    uint8_t vector;
+
+    if (UNLIKELY(__atomic_load_n(&a->stale, __ATOMIC_RELAXED))) {
+        stale_settle(v);
+        return;
+    }
+    vector = vapic_collect_edges(a);
+    status = vmread(VMCS_GUEST_INTR_STATUS);
+    if (vector > (uint8_t)status)
+        vmwrite(VMCS_GUEST_INTR_STATUS, (status & ~0xffull) | vector);
 }
 
 /* An access that isn't virtualized: a register that needs the model, or an unusual form. */

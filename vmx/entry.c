@@ -48,8 +48,8 @@ static void refuse(struct vmx_vcpu *v, const char *why)
     v->failure = why;
 }
 
-/* The rare work before an entry; false if there must be none. */
-static NOINLINE bool entry_attend(struct vmx_vcpu *v)
+/* What the vCPU's `attention` asks for before an entry; false if there must be none. */
+static NOINLINE bool attention_settle(struct vmx_vcpu *v)
 {
     uint32_t pending = __atomic_fetch_and(&v->vcpu->attention, PENDING_STAYS, __ATOMIC_ACQUIRE);
 
@@ -62,12 +62,18 @@ static NOINLINE bool entry_attend(struct vmx_vcpu *v)
         mode_load_pdptes(v);
     if (pending & PENDING_STEP)
         vmx_nmi_before_step(v->vcpu);
-    if (pending & PENDING_VAPIC && vapic_waits(v->vcpu->vapic))
-        apicv_sync(v);
     if (pending & PENDING_TPR)
         tpr_enter(v->vcpu);
     tlb_settle(v, pending);
     return true;
+}
+
+/* The rare work before an entry; false if there must be none. */
+static inline bool entry_attend(struct vcpu *vcpu)
+{
+    if (vcpu->vapic && vapic_waits(vcpu->vapic))
+        apicv_sync(vmx_vcpu(vcpu));
+    return !vcpu->attention || attention_settle(vmx_vcpu(vcpu));
 }
 
 /* VMLAUNCH or VMRESUME went on to the next instruction (SDM 31.2, 31.4). */
@@ -153,9 +159,8 @@ static inline void exit_act(struct vcpu *vcpu, uint64_t reason)
 
 static NOINLINE bool entry_hindered(struct vcpu *vcpu)
 {
-    if (vcpu->look == LOOK_EVENTS)
-        event_attend(vcpu);
-    return !vcpu->look && (!vcpu->attention || entry_attend(vmx_vcpu(vcpu)));
+    event_attend(vcpu);
+    return !vcpu->look && entry_attend(vcpu);
 }
 
 /* After each exit. Returns its argument, to go back into the guest, or NULL. */
@@ -177,7 +182,7 @@ void vmx_enter(struct vcpu *vcpu, uint64_t deadline)
     uint32_t failed;
 
     preemption_begin(v, deadline);
-    if (vcpu->attention && !entry_attend(v))
+    if (!entry_attend(vcpu))
         return;
     if (vcpu->rip != v->rip)
         vmwrite(VMCS_GUEST_RIP, vcpu->rip);

@@ -159,7 +159,7 @@ int vmx_create(struct vcpu *vcpu)
         return ERR_NOMEM;
     v->vcpu = vcpu;
     v->timer_shift = (uint8_t)vmx.timer_shift;
-    vcpu->attention = vcpu->vapic ? PENDING_VAPIC : 0;
+    vcpu->attention = 0;
     if (pages_alloc(v)) {
         vmx_destroy(vcpu);
         return ERR_NOMEM;

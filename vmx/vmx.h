@@ -53,8 +53,7 @@ enum swapped_msr {
 #define PENDING_REAL  BIT(3) /* stays: the guest is in real mode, and there is no CAP_UG */
 #define PENDING_STEP  BIT(4) /* stays: see nmi.c */
 #define PENDING_TPR   BIT(5) /* stays: see tpr.c */
-#define PENDING_VAPIC BIT(6) /* stays, with CAP_APICV: perhaps an interrupt was posted */
-#define PENDING_STAYS ((uint8_t)(PENDING_REAL | PENDING_STEP | PENDING_TPR | PENDING_VAPIC))
+#define PENDING_STAYS ((uint8_t)(PENDING_REAL | PENDING_STEP | PENDING_TPR))
 
 /* One more exit reason: the guest wasn't entered, or came back with what isn't to be expected. */
 #define REASON_REFUSED REASON_COUNT

@@ -17,6 +17,7 @@ static uint64_t set_word(const uint64_t set[4], uint32_t i)
 /* The highest vector in a set, or 0. */
 static uint32_t set_highest(const uint64_t set[4])
 {
+#pragma GCC unroll 4
     for (uint32_t i = 4; i-- > 0;) {
         uint64_t word = set_word(set, i);
 

@@ -28,8 +28,10 @@ void vlapic_page_eoi(struct vlapic *l)
 {
     uint8_t vector = l->config.vapic ? vapic_eoi(l->config.vapic) : 0;
 
-    if (vector)
+    if (vector) {
+        l->config.kick(l->config.ctx);
         vlapic_ended(l, vector);
+    }
 }
 
 static void reg_show(struct vlapic *l, uint32_t reg)

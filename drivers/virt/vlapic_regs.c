@@ -330,9 +330,11 @@ static enum bus_result x2apic_write(struct vlapic *l, uint64_t reg, const struct
 {
     if (UNLIKELY(!reg_exists(X2APIC_WRITABLE, reg) || (access->value & ~x2apic_writable_bits(reg))))
         return BUS_FAULT;
-    if (reg == REG_ICR)
+    if (reg == REG_ICR) { /* read by way of the model only: there is nothing to show */
         icr_write_x2apic(l, access->value);
-    else if (reg == REG_SELF_IPI)
+        return BUS_OK;
+    }
+    if (reg == REG_SELF_IPI)
         self_ipi(l, (uint8_t)access->value);
     else
         reg_write(l, reg, (uint32_t)access->value & writable_bits[reg], access->now);

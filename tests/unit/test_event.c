@@ -205,7 +205,27 @@ static void events_alone_leave_the_run_loop_out(void **state)
     vcpu_look_events(v);
     assert_int_equal(v->look, LOOK_ALL);
     event_attend(v);
-    assert_int_not_equal(v->look, 0);
+    assert_int_equal(v->look, LOOK_ALL);
+}
+
+/* What was posted to the vapic is for the back end: events aren't looked at, and the run loop isn't left to. */
+static void posted_interrupts_leave_events_out(void **state)
+{
+    struct vcpu *v = &fake.vcpu;
+
+    (void)state;
+    fake.can_interrupt = true;
+    fake.pending[0] = 0x31;
+    vcpu_look_posted(v);
+    assert_false(vcpu_unhindered(v));
+    event_attend(v);
+    assert_true(vcpu_unhindered(v));
+    assert_false(fake.injected.valid);
+    vcpu_look_posted(v);
+    vcpu_look_events(v);
+    event_attend(v);
+    assert_true(vcpu_unhindered(v));
+    assert_int_equal(fake.injected.vector, 0x31);
 }
 
 /* The quick way and the one for all kinds of events do the same. */
@@ -241,6 +261,7 @@ int main(void)
         cmocka_unit_test_setup(interrupt_cut_short_waits_for_if, setup),
         cmocka_unit_test_setup(only_an_enabled_interrupt_ends_hlt, setup),
         cmocka_unit_test_setup(events_alone_leave_the_run_loop_out, setup),
+        cmocka_unit_test_setup(posted_interrupts_leave_events_out, setup),
         cmocka_unit_test_setup(windows_close_when_nothing_waits, setup),
     };
 
