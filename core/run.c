@@ -314,14 +314,30 @@ static uint64_t run_core_deadline(const struct run_core *core)
     return LIKELY(next == TIMER_NEVER) ? TIMER_NEVER : clock_tsc_at(next);
 }
 
-static void run_core_work(struct run_core *core)
+/* A vCPU that runs here waits, and its VM doesn't pay for it. */
+static void run_core_due(struct run_core *core, bool work, uint64_t now)
 {
-    if (UNLIKELY(timer_queue_next(&core->timers) != TIMER_NEVER))
-        timer_queue_run(&core->timers, clock_now());
-    if (UNLIKELY(run_work_pending) && this_cpu()->index == 0) {
+    uint32_t cpu = this_cpu()->index;
+
+    sched_hold(&sched, cpu, now);
+    timer_queue_run(&core->timers, now);
+    if (work) {
         run_work_pending = false;
         run_work();
     }
+    sched_go_on(&sched, cpu, clock_now());
+}
+
+static void run_core_work(struct run_core *core)
+{
+    bool work = UNLIKELY(run_work_pending) && this_cpu()->index == 0;
+    uint64_t next = timer_queue_next(&core->timers), now;
+
+    if (LIKELY(next == TIMER_NEVER) && LIKELY(!work))
+        return;
+    now = clock_now();
+    if (next <= now || work)
+        run_core_due(core, work, now);
 }
 
 /* -- one vCPU --------------------------------------------------------------------------------------------------- */

@@ -82,12 +82,20 @@ static uint64_t sched_weighted(const struct sched_entity *e, uint64_t ns)
     return ns * SCHED_WEIGHT / e->weight;
 }
 
-/* Counts the time since it was last counted against a running entity. */
+/* What a running entity has had since it was last counted. */
+static uint64_t sched_due(const struct sched_entity *e, uint64_t now)
+{
+    return e->held || now <= e->charged ? 0 : now - e->charged;
+}
+
+/* Counts that against it. */
 static void sched_charge(struct sched_entity *e, uint64_t now)
 {
-    uint64_t ns = now > e->charged ? now - e->charged : 0;
+    uint64_t ns = sched_due(e, now);
     uint64_t scaled = ns * SCHED_WEIGHT + e->rest;
 
+    if (e->held)
+        return;
     e->charged = now;
     e->ran += ns;
     e->vruntime += scaled / e->weight;
@@ -163,7 +171,7 @@ static void sched_raise_floor(struct sched *s, uint64_t now)
         const struct sched_entity *r = s->running[i];
 
         if (r)
-            least = MIN(least, r->vruntime + sched_weighted(r, now - MIN(now, r->charged)));
+            least = MIN(least, r->vruntime + sched_weighted(r, sched_due(r, now)));
     }
     if (least != UINT64_MAX)
         s->floor = MAX(s->floor, least);
@@ -301,6 +309,32 @@ void sched_preempt(struct sched *s, uint32_t cpu, uint64_t now)
 {
     lock_take(&s->lock);
     sched_enqueue(s, sched_take_off(s, cpu, now), now);
+    lock_drop(&s->lock);
+}
+
+void sched_hold(struct sched *s, uint32_t cpu, uint64_t now)
+{
+    struct sched_entity *e = s->running[cpu];
+
+    if (!e)
+        return;
+    lock_take(&s->lock);
+    sched_charge(e, now);
+    e->held = true;
+    lock_drop(&s->lock);
+}
+
+/* Its turn begins so much later. */
+void sched_go_on(struct sched *s, uint32_t cpu, uint64_t now)
+{
+    struct sched_entity *e = s->running[cpu];
+
+    if (!e)
+        return;
+    lock_take(&s->lock);
+    e->started += now - MIN(now, e->charged);
+    e->charged = now;
+    e->held = false;
     lock_drop(&s->lock);
 }
 

@@ -58,6 +58,7 @@ struct sched_entity {
     uint64_t vruntime; /* ns, times SCHED_WEIGHT / weight */
     uint64_t rest;     /* what that division has left over, so that no short run is free */
     uint64_t charged;  /* when its run time was last counted up */
+    bool held;         /* its core does something else: that time isn't counted */
     uint64_t started;  /* when its present turn began */
     uint64_t ran;      /* ns in all */
     uint64_t ready;    /* when it last became ready */
@@ -94,6 +95,12 @@ uint32_t sched_wake(struct sched *s, struct sched_entity *e, uint64_t now);
 void sched_block(struct sched *s, uint32_t cpu, uint64_t now);
 /* It goes back to the queue: its slice is over, or another core looked needier. */
 void sched_preempt(struct sched *s, uint32_t cpu, uint64_t now);
+/*
+ * The core does work that isn't its entity's, and goes back to that: the time in between is nobody's, so that a VM doesn't
+ * pay for another's end or for the monitor. Nothing if it runs none.
+ */
+void sched_hold(struct sched *s, uint32_t cpu, uint64_t now);
+void sched_go_on(struct sched *s, uint32_t cpu, uint64_t now);
 /* It spins: lets who waits longest go first. */
 void sched_spin(struct sched *s, uint32_t cpu, uint64_t now);
 /*

@@ -7,6 +7,7 @@ import re
 import images
 import pytest
 import vms
+from monitor import Monitor
 from vms import vm
 
 LATE_US = 3000      # a heartbeat is late by no more than this while others do what they can
@@ -125,6 +126,19 @@ def test_timers_of_a_running_vcpu(machine, options):
     assert keel.finish(120) == "clean"
     least, mean = re.search(r"bench deadline-to-handler=(\d+) mean=(\d+)", keel.machine.output()).groups()
     assert int(least) <= 900 and int(mean) <= 1000, (least, mean)
+
+
+def test_the_monitor_is_at_nobodys_cost(machine, tmp_path):
+    """What is asked without a pause keeps the core busy, and a VM that sleeps through nearly all of that isn't charged with it."""
+    keel = vms.boot(machine, tmp_path, ["[keel]\non_idle = monitor", vm("beat", cmdline="beat=5 for=100000000", weight=64)],
+                    counted=True, memory=256)
+    keel.machine.expect(r"beat n=3 ")
+    monitor = Monitor(keel).enter()
+    monitor.machine.send("top\r" * 100 + "vm list\r")
+    monitor.machine.expect(r"vm=beat state=", 60)
+    shares = [float(percent) for percent in re.findall(r"vm=beat cpu_percent=(\S+) ", monitor.machine.output())]
+    assert len(shares) == 100
+    assert sum(shares[1:]) / 99 <= 10, shares
 
 
 @pytest.mark.only("qemu-svm", why="many VMs are about memory and queues, which no vendor has a part in, and Bochs is slow")
