@@ -120,7 +120,7 @@ static NORETURN void boot_rest(void *arg)
     cores_start(&acpi_host, &options, core_run); /* all cores, in root mode or host mode */
     boot_print();                                /* event=boot */
     caps_print();                                /* event=cap */
-    output_enable_input();                       /* what is typed raises interrupts */
+    output_start();                              /* serial port and screen work beside the guests */
     vms_start(&boot, &options, entered);         /* the VMs: they run as soon as a core asks for work */
     core_run();
 }

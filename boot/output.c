@@ -85,7 +85,7 @@ void output_init(const struct options *options, const struct boot_screen *screen
 
 void output_add_screen(const struct boot_screen *screen)
 {
-    const struct console_sink sink = {.write = screen_write};
+    const struct console_sink sink = {.write = screen_write, .flush = screen_flush};
 
     early_screen = NULL;
     if (screen_init(screen))
@@ -129,15 +129,46 @@ static void input_interrupt(void *ctx)
     run_work_pending = true;
 }
 
-/* Where no interrupt can be had, a typed byte waits this long at most. */
+/* Where no interrupt can be had, a typed byte waits this long at most, and so does the second FIFO full of a line. */
 #define POLL_NS 20000000ull
+/* A FIFO of 16 bytes is empty after so long at 115200 baud. */
+#define BURST_NS 1400000ull
 
 static struct timer poll_timer;
 
 static void input_timer(struct timer *timer, uint64_t now)
 {
+    bool more;
+
     console_poll(now);
-    timer_arm(timer, now + POLL_NS);
+    more = uart_poll(&serial);
+    timer_arm(timer, now + (more ? BURST_NS : POLL_NS));
+}
+
+/* The screen is drawn so long after something was written, some cells at a time: a slow screen delays no guest. */
+#define SCREEN_NS      20000000ull
+#define SCREEN_STEP_NS 1000000ull
+
+static struct timer screen_timer;
+static bool screen_waits;
+
+static void screen_arm(uint64_t ns)
+{
+    if (!__atomic_exchange_n(&screen_waits, true, __ATOMIC_ACQ_REL))
+        timer_arm(&screen_timer, clock_now() + ns);
+}
+
+static void screen_later(void)
+{
+    screen_arm(SCREEN_NS);
+}
+
+static void screen_step(struct timer *timer, uint64_t now)
+{
+    (void)timer, (void)now;
+    __atomic_store_n(&screen_waits, false, __ATOMIC_RELEASE);
+    if (!screen_draw())
+        screen_arm(SCREEN_STEP_NS);
 }
 
 /* The PC's serial ports share two interrupts by their address; what SPCR names has its own. */
@@ -148,12 +179,14 @@ static uint8_t serial_irq(void)
     return serial.config.port & 0x100 ? 4 : 3;
 }
 
-void output_enable_input(void)
+void output_start(void)
 {
     uint8_t irq = serial_irq();
     int vector;
 
     run_work = input_work;
+    timer_init(&screen_timer, run_timers(0), screen_step);
+    screen_set_later(screen_later);
     if (!serial.present)
         return;
     vector = irq_alloc(input_interrupt, &serial);
@@ -162,6 +195,7 @@ void output_enable_input(void)
         uart_set_queued(&serial, true);
         return;
     }
+    uart_set_queued(&serial, true);
     log_info("console: the serial port has no interrupt here and is polled");
     timer_init(&poll_timer, run_timers(0), input_timer);
     timer_arm(&poll_timer, clock_now() + POLL_NS);

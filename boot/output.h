@@ -13,7 +13,10 @@ void output_init(const struct options *options, const struct boot_screen *screen
 void output_add_screen(const struct boot_screen *screen);
 /* The port that the firmware names in SPCR, if no option says otherwise. */
 void output_add_firmware_port(const struct options *options);
-/* Has the serial port raise an interrupt on the calling core when something is typed; polls it where that can't be. */
-void output_enable_input(void);
+/*
+ * From now on no core waits for the serial port or the screen: what is written is queued, and the calling core puts it out
+ * by interrupts and timers. Typed bytes come by an interrupt, too, and by polling where that can't be.
+ */
+void output_start(void);
 /* Says why Keel can't go on, and ends the machine with a failing status. */
 NORETURN void boot_fail(const char *fmt, ...) PRINTF(1, 2);

@@ -534,7 +534,9 @@ static bool console_read(void)
 
     if (!console.read || __atomic_exchange_n(&console.polling, true, __ATOMIC_ACQUIRE))
         return false;
-    while (count < READ_MAX && (byte = console.read(console.read_ctx)) >= 0) {
+    /* The monitor's answers are written at one go: its next line is read when the last one is nearly out. */
+    while (count < READ_MAX && (!console.monitor_on || sinks_room(CHUNK_ROOM)) &&
+           (byte = console.read(console.read_ctx)) >= 0) {
         console_input((uint8_t)byte);
         count++;
     }

@@ -10,5 +10,5 @@ int sinks_add(const struct console_sink *sink) MUST_CHECK;
 void sinks_write(const char *bytes, size_t len);
 /* Has all put out what they hold back; `alone` as in struct console_sink. */
 void sinks_flush(bool alone);
-/* True if each would take so many bytes without waiting. */
+/* True if each would take so many bytes without waiting. Without the lock, too: a little more than that does no harm. */
 bool sinks_room(size_t wanted);

@@ -1,5 +1,6 @@
 #include "core/crash.h"
 
+#include "core/console_sinks.h"
 #include "core/fetch.h"
 #include "core/lib/format.h"
 #include "core/lib/log.h"
@@ -14,6 +15,8 @@
 #define LINE_BYTES  32
 #define TRACE_LINES 12         /* of one step */
 #define STEP_NS     1000000ull /* between the steps of a report */
+#define STEP_ROOM   2048       /* bytes that the console takes at once before a step */
+#define STEP_WAITS  1000 /* steps that are left out for that: one that takes nothing for a second is stuck */
 
 typedef unsigned long long ull;
 
@@ -239,12 +242,21 @@ static void crash_end(struct vm *vm)
     vm->on_parked(vm);
 }
 
+/* A report is written no faster than the console takes it, in turn with what other VMs write. */
+static bool crash_has_room(struct crash *c)
+{
+    if (!sinks_room(STEP_ROOM) && c->waits++ < STEP_WAITS)
+        return false;
+    c->waits = 0;
+    return true;
+}
+
 static void crash_continue(struct timer *timer, uint64_t now)
 {
     struct vm *vm = CONTAINER_OF(timer, struct vm, crash.timer);
     bool done = false;
 
-    if (crash_begin(vm)) {
+    if (crash_has_room(&vm->crash) && crash_begin(vm)) {
         uint64_t window = vmmem_open(vm);
 
         done = crash_step(vm);
@@ -265,6 +277,7 @@ void crash_report(struct vm *vm, struct timer_queue *timers, uint64_t now)
 {
     vm->crash.at = vm->crash.step = 0;
     vm->crash.traced = 1;
+    vm->crash.waits = 0;
     timer_init(&vm->crash.timer, timers, crash_continue);
     timer_arm(&vm->crash.timer, now);
 }

@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/console.h"
+#include "core/console_sinks.h"
 #include "core/lib/error.h"
 #include "core/lib/format.h"
 #include "core/lib/log.h"
@@ -13,6 +14,9 @@
 
 /* From one start to the next restart, at least: a VM that ends in a loop takes no core for itself. */
 #define RESTART_NS NS_PER_SEC
+/* It waits for the console, too, which gets lines about each restart; so long at most, should that be stuck. */
+#define RESTART_ROOM    2048
+#define RESTART_LAST_NS (5 * NS_PER_SEC)
 /* For a timer that finds its VM locked. */
 #define RETRY_NS 1000000
 
@@ -172,6 +176,13 @@ static void launch_go_again(struct launch *l)
     launch_finish(l);
 }
 
+static bool launch_may_restart(const struct launch *l)
+{
+    uint64_t now = clock_now();
+
+    return now >= l->began + RESTART_NS && (sinks_room(RESTART_ROOM) || now >= l->began + RESTART_LAST_NS);
+}
+
 static void launch_restart(struct timer *timer, uint64_t now)
 {
     struct launch *l = CONTAINER_OF(timer, struct launch, restart);
@@ -181,7 +192,9 @@ static void launch_restart(struct timer *timer, uint64_t now)
         return;
     }
     /* An order may have come first. */
-    if (l->vm && l->vm->state == VM_STOPPED)
+    if (l->vm && l->vm->state == VM_STOPPED && !launch_may_restart(l))
+        timer_arm(timer, now + RETRY_NS);
+    else if (l->vm && l->vm->state == VM_STOPPED)
         launch_go_again(l);
     lock_drop(&l->lock);
 }
@@ -189,8 +202,6 @@ static void launch_restart(struct timer *timer, uint64_t now)
 /* All of its vCPUs have given up their registers for good. */
 static void launch_ended_run(struct launch *l)
 {
-    uint64_t soonest = l->began + RESTART_NS;
-
     l->look = NULL;
     board_flush(l->vm->board);
     launch_stats(l->vm);
@@ -199,12 +210,12 @@ static void launch_ended_run(struct launch *l)
         return;
     }
     launch_event(l, "restarting", l->vm->stop, l->vm->status);
-    if (l->vm->stop == VM_STOP_RESET || clock_now() >= soonest) {
+    if (l->vm->stop == VM_STOP_RESET || launch_may_restart(l)) {
         launch_go_again(l);
         return;
     }
     l->vm->state = VM_STOPPED;
-    timer_arm(&l->restart, soonest);
+    timer_arm(&l->restart, MAX(l->began + RESTART_NS, clock_now() + RETRY_NS));
 }
 
 /* -- looking at one --------------------------------------------------------------------------------------------- */

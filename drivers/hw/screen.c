@@ -1,11 +1,15 @@
 #include "drivers/hw/screen.h"
 
 #include "core/lib/error.h"
+#include "core/lib/lock.h"
 #include "core/x86/io.h"
 #include "drivers/hw/raster.h"
 #include "drivers/hw/terminal.h"
 #include "mm/hostmap.h"
 #include "mm/layout.h"
+
+/* Cells drawn at once while guests wait for the core: a write to a screen takes up to a microsecond. */
+#define DRAW_CELLS 128
 
 #define VGA_BASE         0xb8000u
 #define VGA_ATTRIBUTE    0x0700 /* light grey on black, above the character */
@@ -14,6 +18,9 @@
 #define CRTC_CURSOR_HIGH 0x0e
 #define CRTC_CURSOR_LOW  0x0f
 
+static struct lock lock = LOCK_INIT; /* guards all below, once more than one core writes */
+static bool alone;                   /* only this core runs */
+static void (*draw_later)(void);     /* NULL: what is written is drawn at once */
 static struct terminal terminal;
 static struct raster raster;
 static volatile uint8_t *text; /* VGA text memory; NULL with a framebuffer */
@@ -105,14 +112,70 @@ int screen_init_early(const struct boot_screen *screen)
     return error;
 }
 
+static void screen_lock(void)
+{
+    if (!alone)
+        lock_take(&lock);
+}
+
+static void screen_unlock(void)
+{
+    if (!alone)
+        lock_drop(&lock);
+}
+
+static bool cells_draw(uint32_t max)
+{
+    bool done = terminal_draw(&terminal, max);
+
+    if (done && vga)
+        cursor_move();
+    return done;
+}
+
 void screen_write(void *ctx, const char *bytes, size_t len)
 {
     (void)ctx;
     if (!present)
         return;
+    screen_lock();
     terminal_write(&terminal, bytes, len);
-    if (vga)
-        cursor_move();
+    if (!draw_later)
+        (void)cells_draw(UINT32_MAX);
+    screen_unlock();
+    if (draw_later)
+        draw_later();
+}
+
+void screen_set_later(void (*later)(void))
+{
+    draw_later = later;
+}
+
+bool screen_draw(void)
+{
+    bool done;
+
+    if (!present)
+        return true;
+    screen_lock();
+    done = cells_draw(DRAW_CELLS);
+    screen_unlock();
+    return done;
+}
+
+void screen_flush(void *ctx, bool last)
+{
+    (void)ctx;
+    if (!present)
+        return;
+    if (last) {
+        alone = true;
+        draw_later = NULL;
+    }
+    screen_lock();
+    (void)cells_draw(UINT32_MAX);
+    screen_unlock();
 }
 
 void screen_line(const char *line, size_t len)

@@ -25,16 +25,32 @@ void terminal_init(struct terminal *t, uint32_t columns, uint32_t rows, uint32_t
     t->ctx = ctx;
 }
 
-static void row_draw(struct terminal *t, uint32_t row)
+/* Gives how many more cells may be drawn; 0: there may be more to do in this row. */
+static uint32_t row_draw(struct terminal *t, uint32_t row, uint32_t max)
 {
-    const char *cells = t->cells[row];
+    const char *cells = terminal_row(t, row);
     char *drawn = t->drawn[row];
 
-    for (uint32_t column = 0; column < t->columns; column++)
+    for (uint32_t column = 0; column < t->columns && max; column++)
         if (cells[column] != drawn[column]) {
             drawn[column] = cells[column];
             t->draw(t->ctx, row, column, cells[column]);
+            max--;
         }
+    return max;
+}
+
+bool terminal_draw(struct terminal *t, uint32_t max)
+{
+    for (uint32_t row = 0; row < t->rows; row++) {
+        if (!t->changed[row])
+            continue;
+        max = row_draw(t, row, max);
+        if (!max)
+            return false;
+        t->changed[row] = false;
+    }
+    return true;
 }
 
 static void line_feed(struct terminal *t)
@@ -42,16 +58,19 @@ static void line_feed(struct terminal *t)
     t->column = 0;
     if (++t->row < t->rows)
         return;
-    memmove(t->cells[0], t->cells[t->step], (t->rows - t->step) * sizeof(t->cells[0]));
-    memset(t->cells[t->rows - t->step], ' ', t->step * sizeof(t->cells[0]));
+    for (uint32_t i = 0; i < t->step; i++)
+        memset(terminal_row(t, i), ' ', t->columns);
+    t->top = (t->top + t->step) % t->rows;
     t->row -= t->step;
+    memset(t->changed, true, t->rows);
 }
 
 static void put(struct terminal *t, char c)
 {
     if (t->column == t->columns)
         line_feed(t);
-    t->cells[t->row][t->column++] = c;
+    terminal_row(t, t->row)[t->column++] = c;
+    t->changed[t->row] = true;
 }
 
 static void tab(struct terminal *t)
@@ -91,8 +110,10 @@ static void escape_byte(struct terminal *t, uint8_t byte)
         t->state = STATE_STRING;
     else if (t->state == STATE_ESC || end_of_csi || byte == KEY_BELL)
         t->state = STATE_TEXT;
-    if (end_of_csi && byte == 'K')
-        memset(t->cells[t->row] + t->column, ' ', t->columns - t->column);
+    if (end_of_csi && byte == 'K') {
+        memset(terminal_row(t, t->row) + t->column, ' ', t->columns - t->column);
+        t->changed[t->row] = true;
+    }
 }
 
 static void byte_write(struct terminal *t, uint8_t byte)
@@ -110,7 +131,4 @@ void terminal_write(struct terminal *t, const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         byte_write(t, (uint8_t)bytes[i]);
-    for (uint32_t row = 0; row < t->rows; row++)
-        if (memcmp(t->cells[row], t->drawn[row], t->columns))
-            row_draw(t, row);
 }

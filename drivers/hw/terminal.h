@@ -1,6 +1,7 @@
 /*
  * A grid of characters that text is written into, and what is drawn of it: only cells that changed since the
- * last drawing, so that a burst of lines costs one drawing. Pure: drawing goes through a pointer.
+ * last drawing, so that a burst of lines costs one drawing, and some at a time, as screens are slow. Pure: drawing goes
+ * through a pointer.
  */
 #pragma once
 
@@ -17,6 +18,8 @@ struct terminal {
     uint32_t row,
         column;    /* where the next character goes; column may be `columns`: then it begins a new line */
     uint8_t state; /* of an escape sequence */
+    uint32_t top;  /* which of cells[] is the uppermost row; the others follow it in a ring */
+    bool changed[TERMINAL_MAX_ROWS]; /* rows that may differ from what is drawn */
     char cells[TERMINAL_MAX_ROWS][TERMINAL_MAX_COLUMNS];
     char drawn[TERMINAL_MAX_ROWS][TERMINAL_MAX_COLUMNS]; /* what stands on the screen */
 };
@@ -25,7 +28,14 @@ struct terminal {
 void terminal_init(struct terminal *t, uint32_t columns, uint32_t rows, uint32_t step,
                    void (*draw)(void *ctx, uint32_t row, uint32_t column, char c), void *ctx);
 /*
- * Writes text and draws. CR, LF, TAB and backspace act, and ESC [ K, which clears to the end of the line; all
+ * Writes text into the grid. CR, LF, TAB and backspace act, and ESC [ K, which clears to the end of the line; all
  * other escape sequences are swallowed. What isn't ASCII becomes a question mark.
  */
 void terminal_write(struct terminal *t, const char *bytes, size_t len);
+/* Draws up to `max` cells that have changed. True: the screen shows what was written. */
+bool terminal_draw(struct terminal *t, uint32_t max);
+/* One row of the grid, from the top. */
+static inline char *terminal_row(struct terminal *t, uint32_t row)
+{
+    return t->cells[(t->top + row) % t->rows];
+}

@@ -275,7 +275,7 @@ size_t uart_room(const struct uart *uart)
 
     if (!uart->present || !uart->queued)
         return SIZE_MAX;
-    return used < UART_OUT_MAX / 4 ? UART_OUT_MAX / 4 - used : 0;
+    return used < UART_BULK ? UART_BULK - used : 0;
 }
 
 void uart_set_queued(struct uart *uart, bool queued)
@@ -352,6 +352,19 @@ int uart_read(struct uart *uart)
     interrupt_update(uart);
     uart_unlock(uart);
     return byte;
+}
+
+bool uart_poll(struct uart *uart)
+{
+    bool more;
+
+    if (!uart->present)
+        return false;
+    uart_lock(uart);
+    work(uart);
+    more = queue_used(uart);
+    uart_unlock(uart);
+    return more;
 }
 
 void uart_enable_interrupt(struct uart *uart)

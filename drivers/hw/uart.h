@@ -8,7 +8,8 @@
 #include "core/lib/types.h"
 
 #define UART_IN_MAX  4096
-#define UART_OUT_MAX 32768 /* a crash report fits */
+#define UART_OUT_MAX 65536 /* the longest answers of the monitor fit */
+#define UART_BULK    8192  /* of it for what can wait: guests' output, crash reports */
 #define UART_CLOCK   1843200u
 
 struct uart_config {
@@ -44,14 +45,16 @@ void uart_write(struct uart *uart, const void *bytes, size_t len);
 /* The next byte that came in, or -1. Polls the port unless its interrupt is on. */
 int uart_read(struct uart *uart);
 /*
- * How many bytes of bulk output it would queue now: that may use a quarter of the queue, so that there is nearly always
- * room for what matters. SIZE_MAX if output isn't queued.
+ * How many bytes of bulk output it would queue now: that may use a part of the queue, so that there is nearly always
+ * room for what matters, and that comes soon. SIZE_MAX if output isn't queued.
  */
 size_t uart_room(const struct uart *uart);
 /* Turns queued output on or off: with it, uart_write waits only when the queue is full. */
 void uart_set_queued(struct uart *uart, bool queued);
 /* Turns the port's interrupt on, once uart_interrupt will be called for it. */
 void uart_enable_interrupt(struct uart *uart);
+/* Sends and receives what goes without waiting. True: there is more to send. For a port that has no interrupt. */
+bool uart_poll(struct uart *uart);
 /* The handler of the port's interrupt; ctx is the uart. */
 void uart_interrupt(void *ctx);
 /* Waits until the queue is empty. `alone`: other cores are stopped; from now on no locks and no queue. */

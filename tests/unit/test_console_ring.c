@@ -126,6 +126,58 @@ static void test_turns(void **state)
     assert_string_equal(out, "a| 1\r\nb| 1\r\na| 2\r\nb| 2\r\na| 3\r\n");
 }
 
+static const char *typed;
+static uint32_t monitor_got;
+
+static int source(void *ctx)
+{
+    (void)ctx;
+    return *typed ? (uint8_t)*typed++ : -1;
+}
+
+static void monitor_enter(void)
+{
+}
+
+static void monitor_input(uint8_t byte)
+{
+    (void)byte;
+    monitor_got++;
+}
+
+static uint32_t vm_got;
+
+static void vm_input(void *ctx, uint8_t byte)
+{
+    (void)ctx;
+    (void)byte;
+    vm_got++;
+}
+
+/* While there is no room for the monitor's answers it isn't asked for more; what a VM is told needs none, nor does Ctrl-]. */
+static void test_monitor_waits(void **state)
+{
+    static const struct console_monitor monitor = {monitor_enter, monitor_input};
+    static struct console_vm vm;
+
+    (void)state;
+    console_set_source(source, NULL);
+    console_set_monitor(&monitor);
+    console_vm_add(&vm, "c", vm_input, NULL);
+    console_attach(&vm, false);
+    monitor_got = vm_got = 0;
+    room = 0;
+    typed = "to VM\x1d"
+            "asked";
+    console_poll(1);
+    assert_int_equal(vm_got, 5);
+    assert_int_equal(monitor_got, 0);
+    assert_string_equal(typed, "asked");
+    room = 1 << 20;
+    console_poll(2);
+    assert_int_equal(monitor_got, 5);
+}
+
 /* The hypervisor's own lines don't wait. */
 static void test_own_lines(void **state)
 {
@@ -209,6 +261,7 @@ int main(void)
         TEST(test_drop),
         TEST(test_endless_line),
         TEST_CONSOLE(test_turns),
+        TEST_CONSOLE(test_monitor_waits),
         TEST_CONSOLE(test_own_lines),
         TEST_CONSOLE(test_flood),
         TEST_CONSOLE(test_gap),

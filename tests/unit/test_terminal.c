@@ -31,6 +31,7 @@ static int set_up(void **state)
 static void write_text(const char *text)
 {
     terminal_write(&t, text, strlen(text));
+    assert_true(terminal_draw(&t, UINT32_MAX));
 }
 
 static void assert_row(uint32_t row, const char *expected)
@@ -85,6 +86,25 @@ static void test_scrolls(void **state)
     assert_row(2, "");
 }
 
+/* Nothing is drawn by writing, and no more at once than what is asked for. */
+static void test_pieces(void **state)
+{
+    (void)state;
+    terminal_write(&t, "abcdef\nghi", 10);
+    assert_int_equal(draws, 0);
+    assert_false(terminal_draw(&t, 4));
+    assert_row(0, "abcd");
+    assert_false(terminal_draw(&t, 4));
+    assert_row(0, "abcdef");
+    assert_row(1, "gh");
+    terminal_write(&t, "\rx", 2);
+    assert_true(terminal_draw(&t, 4));
+    assert_row(1, "xhi");
+    draws = 0;
+    assert_true(terminal_draw(&t, 1));
+    assert_int_equal(draws, 0);
+}
+
 static void test_escapes(void **state)
 {
     (void)state;
@@ -128,9 +148,15 @@ static void test_random(void **state)
 
         terminal_write(&t, &c, 1);
         assert_true(t.row < ROWS && t.column <= COLUMNS);
+        draws = 0;
+        if (i % 7 == 0)
+            terminal_draw(&t, 5);
+        assert_true(draws <= 5);
     }
+    while (!terminal_draw(&t, 5))
+        ;
     for (uint32_t row = 0; row < ROWS; row++)
-        assert_memory_equal(screen[row], t.cells[row], COLUMNS);
+        assert_memory_equal(screen[row], terminal_row(&t, row), COLUMNS);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -138,8 +164,8 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_text),        TEST(test_wraps), TEST(test_scrolls), TEST(test_escapes),
-        TEST(test_other_bytes), TEST(test_sizes), TEST(test_random),
+        TEST(test_text),    TEST(test_wraps),       TEST(test_scrolls), TEST(test_pieces),
+        TEST(test_escapes), TEST(test_other_bytes), TEST(test_sizes),   TEST(test_random),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
