@@ -9,6 +9,7 @@ import pytest
 from backends.machine import MachineError
 from judging.stream import Stream
 from monitor import Monitor, conf, modules
+from tables import lapic, madt
 from test_crash import LATE_US
 
 FLOOD = "flood %d of lines that nobody waits for"
@@ -134,3 +135,17 @@ def test_others_are_on_time(machine, tmp_path, options):
     beats = late(keel.machine.output().replace("\nbeat| ", "\n"))
     assert len(beats) == 30
     assert max(beats.values()) <= LATE_US, beats
+
+
+def test_port_without_an_interrupt(machine, tmp_path):
+    """It is polled, and nobody waits for it either: not for a flood, nor for the report of a crash."""
+    path = tmp_path / "madt"
+    path.write_bytes(madt([lapic(0)]))
+    keel = machine.keel(modules(tmp_path / "keel.conf", conf(loud="hog=flood for=100", bad="after=20 fault=triple",
+                                                             beat="beat=5 for=300")),
+                        memory=256, counted=True, acpi=[str(path)])
+    keel.line("the serial port has no interrupt here and is polled", 60)
+    keel.event("crash-end", 60, vm="bad")
+    assert keel.finish(120) == "failed"
+    beats = late(keel.machine.output(), "beat| ")
+    assert len(beats) == 60 and max(beats.values()) <= LATE_US, beats
