@@ -5,7 +5,7 @@
 #include "core/lib/string.h"
 #include "guests/board.h"
 
-#define NET_BUFFER   (128 * KiB) /* for frames on their way to a driver */
+#define NET_BUFFER   (256 * KiB) /* for frames on their way to a driver: at least three of the longest */
 #define RESEED_BYTES (1 * MiB)
 
 static void *memory_take(struct board *board, uint64_t bytes)
@@ -60,6 +60,7 @@ static int net_init(struct board *board, const struct board_devices *devices, ui
     struct virtio_net_config net = {
         .net = from->net,
         .buffer_bytes = NET_BUFFER,
+        .pairs = board->vm->vcpu_count,
         .packed = !devices->split_rings,
     };
 

@@ -1,100 +1,112 @@
-#include "drivers/virt/virtio_net.h"
-
 #include "core/lib/bytes.h"
 #include "core/lib/string.h"
+#include "drivers/virt/virtio_net_parts.h"
 
-#define F_MAC    BIT(5)
-#define F_STATUS BIT(16)
-
-enum { QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUES };
-
+/* The configuration: 5.1.4 */
 #define CONFIG_STATUS  6
-#define CONFIG_LENGTH  8
-#define STATUS_LINK_UP 1
+#define CONFIG_PAIRS   8
+#define CONFIG_LENGTH  10
+#define STATUS_LINK_UP BIT(0)
 
-#define HEADER_LENGTH  12 /* 5.1.6 */
-#define HEADER_BUFFERS 10 /* how many a frame takes: always one */
+#define FEATURES                                                                                             \
+    (NET_GUEST_OFFLOADS | VIRTIO_NET_F_CSUM | VIRTIO_NET_F_CTRL_GUEST_OFFLOADS | VIRTIO_NET_F_MAC |          \
+     VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6 | VIRTIO_NET_F_HOST_ECN | VIRTIO_NET_F_MRG_RXBUF |      \
+     VIRTIO_NET_F_STATUS | VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_VLAN |            \
+     VIRTIO_NET_F_CTRL_RX_EXTRA | VIRTIO_NET_F_CTRL_MAC_ADDR)
 
-#define BATCH_FRAMES 64 /* in one go, before others get their turn */
+/* 5.1.3.1: what a feature needs one of. */
+static const struct {
+    uint64_t feature, one_of;
+} needs[] = {
+    {VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_CSUM},
+    {VIRTIO_NET_F_GUEST_ECN, VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6},
+    {VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_F_CSUM},
+    {VIRTIO_NET_F_HOST_ECN, VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6},
+    {VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_VLAN | VIRTIO_NET_F_MQ | VIRTIO_NET_F_CTRL_MAC_ADDR |
+         VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+     VIRTIO_NET_F_CTRL_VQ},
+    {VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_RX},
+};
 
-static struct virtio_net *net_of(struct virtio *v)
+bool net_accepts(uint64_t features)
 {
-    return CONTAINER_OF(v, struct virtio_net, v);
+    for (uint32_t i = 0; i < ARRAY_SIZE(needs); i++)
+        if ((features & needs[i].feature) && !(features & needs[i].one_of))
+            return false;
+    return true;
 }
 
 /* -- sending ---------------------------------------------------------------------------------------------------- */
 
-/* The header asks for nothing that wasn't offered: its content is passed over. */
-static void frame_send(struct virtio_net *n)
+/* What the header asks for; false if that can't be. Flags that weren't negotiated mean nothing (5.1.6.2.2). */
+static bool header_parse(const struct virtio_net *n, const uint8_t *header, const uint8_t *head,
+                         struct packet *p)
+{
+    uint8_t gso = header[NET_HEADER_GSO] & (uint8_t)~NET_GSO_ECN;
+
+    p->sum = virtio_has(&n->v, VIRTIO_NET_F_CSUM) && (header[NET_HEADER_FLAGS] & NET_NEEDS_SUM);
+    p->sum_start = get_le16(header + NET_HEADER_START);
+    p->sum_offset = get_le16(header + NET_HEADER_OFFSET);
+    if (p->sum && !packet_sum_sound(p))
+        return false;
+    if (gso == 0)
+        return true;
+    p->gso = gso;
+    p->ecn = header[NET_HEADER_GSO] & NET_GSO_ECN;
+    p->segment = get_le16(header + NET_HEADER_SEGMENT);
+    return ((gso == PACKET_TCP4 && virtio_has(&n->v, VIRTIO_NET_F_HOST_TSO4)) ||
+            (gso == PACKET_TCP6 && virtio_has(&n->v, VIRTIO_NET_F_HOST_TSO6))) &&
+           p->len <= PACKET_LONG_MAX && packet_parse(head, p);
+}
+
+/* 5.1.6.5.6: what comes back is given to the same pair. */
+static void flow_note(struct virtio_net *n, uint32_t queue, const uint8_t *head, uint32_t len)
+{
+    if (n->pairs > 1)
+        n->steering[packet_flow(head, len) % VIRTIO_NET_FLOWS] = (uint8_t)(queue / 2);
+}
+
+/* Returns what it has cost; 0: it was none. */
+static uint32_t frame_send(struct virtio_net *n, uint32_t queue)
 {
     const struct vring_chain *chain = n->v.host.chain;
-    struct vring_cursor from = vring_readable(chain);
-    uint64_t len = chain->readable_bytes - HEADER_LENGTH;
+    uint8_t header[NET_HEADER], head[PACKET_HEAD];
+    struct vswitch_data data = {.head = head, .rest = vring_readable(chain)};
+    struct packet p = {0};
 
-    if (chain->readable_bytes < HEADER_LENGTH || chain->readable != chain->count) {
+    if (chain->readable_bytes < NET_HEADER || chain->readable != chain->count) {
         virtio_break(&n->v);
-        return;
+        return 0;
     }
-    if (len > VSWITCH_FRAME_MAX)
-        len = 0; /* counted as none */
-    vring_skip(&from, HEADER_LENGTH);
-    vring_read(&from, n->frame, (uint32_t)len);
-    vswitch_send(&n->port, n->frame, (uint32_t)len);
-    virtio_give(&n->v, QUEUE_TRANSMIT, 0);
-}
-
-static void net_transmit(struct virtio_net *n)
-{
-    uint32_t done = 0;
-
-    for (; done < BATCH_FRAMES && virtio_take(&n->v, QUEUE_TRANSMIT); done++)
-        frame_send(n);
-    virtio_signal(&n->v, QUEUE_TRANSMIT);
-    if (done == BATCH_FRAMES)
-        virtio_defer(&n->v, QUEUE_TRANSMIT);
-}
-
-/* -- receiving -------------------------------------------------------------------------------------------------- */
-
-/* There is a buffer, and a frame. */
-static void frame_receive(struct virtio_net *n)
-{
-    const struct vring_chain *chain = n->v.host.chain;
-    struct vring_cursor to = vring_writable(chain);
-    uint32_t len = vswitch_receive(&n->port, n->frame);
-    uint8_t header[HEADER_LENGTH] = {0};
-
-    if (chain->readable) {
-        virtio_break(&n->v);
-        return;
+    p.len = (uint32_t)chain->readable_bytes - NET_HEADER;
+    data.head_len = MIN(p.len, (uint32_t)PACKET_HEAD);
+    vring_read(&data.rest, header, NET_HEADER);
+    vring_read(&data.rest, head, data.head_len);
+    if (p.len < PACKET_MIN || !header_parse(n, header, head, &p)) {
+        n->bad++;
+        p.len = 0; /* counted as none */
+    } else {
+        flow_note(n, queue, head, data.head_len);
     }
-    put_le16(header + HEADER_BUFFERS, 1);
-    if (chain->writable_bytes < HEADER_LENGTH + len) {
-        n->too_short++;
-        virtio_give(&n->v, QUEUE_RECEIVE, 0);
-        return;
+    vswitch_send(&n->port, &p, &data);
+    virtio_give(&n->v, queue, 0);
+    return NET_FRAME_COST + p.len;
+}
+
+static void net_transmit(struct virtio_net *n, uint32_t queue)
+{
+    uint32_t cost = 0, done = 1;
+
+    while (done && cost < NET_BATCH && virtio_take(&n->v, queue)) {
+        done = frame_send(n, queue);
+        cost += done;
     }
-    vring_write(&to, header, HEADER_LENGTH);
-    vring_write(&to, n->frame, len);
-    virtio_give(&n->v, QUEUE_RECEIVE, HEADER_LENGTH + len);
+    virtio_signal(&n->v, queue);
+    if (cost >= NET_BATCH)
+        virtio_defer(&n->v, queue);
 }
 
-/* Only this side takes frames away: one that is there stays. */
-static bool frame_waits(const struct virtio_net *n)
-{
-    return __atomic_load_n(&n->port.used, __ATOMIC_ACQUIRE) != 0;
-}
-
-static void net_receive(struct virtio_net *n)
-{
-    uint32_t done = 0;
-
-    for (; done < BATCH_FRAMES && frame_waits(n) && virtio_take(&n->v, QUEUE_RECEIVE); done++)
-        frame_receive(n);
-    virtio_signal(&n->v, QUEUE_RECEIVE);
-    if (done == BATCH_FRAMES)
-        virtio_defer(&n->v, QUEUE_RECEIVE);
-}
+/* -- receiving: when frames have come --------------------------------------------------------------------------- */
 
 static void net_arrived(struct timer *timer, uint64_t now)
 {
@@ -102,7 +114,7 @@ static void net_arrived(struct timer *timer, uint64_t now)
 
     n->v.now = now;
     if (n->v.status & VIRTIO_DRIVER_OK)
-        virtio_notify(&n->v, QUEUE_RECEIVE);
+        net_receive(n);
     else
         vswitch_flush(&n->port); /* nobody listens */
 }
@@ -115,43 +127,80 @@ static void net_wake(void *ctx)
 
 /* -- the device ------------------------------------------------------------------------------------------------- */
 
+/* 5.1.2: receive and transmit queues in turn, and behind those that the driver knows of the control queue. */
 static void net_notify(struct virtio *v, uint32_t queue)
 {
-    if (queue == QUEUE_TRANSMIT)
-        net_transmit(net_of(v));
-    else
-        net_receive(net_of(v));
+    struct virtio_net *n = net_of(v);
+    uint32_t pairs = virtio_has(v, VIRTIO_NET_F_MQ) ? n->pairs_max : 1;
+
+    if (queue == 2 * pairs && virtio_has(v, VIRTIO_NET_F_CTRL_VQ))
+        net_control(n, queue);
+    else if (queue < 2 * pairs && queue % 2)
+        net_transmit(n, queue);
+    else if (queue < 2 * pairs)
+        net_receive(n);
 }
 
+void net_set_mac(struct virtio_net *n, const uint8_t *mac)
+{
+    memcpy(n->v.config, mac, VSWITCH_MAC);
+    memcpy(n->filter.mac, mac, VSWITCH_MAC);
+}
+
+void net_apply_filter(struct virtio_net *n)
+{
+    struct vfilter filter = n->filter;
+
+    if (!virtio_has(&n->v, VIRTIO_NET_F_CTRL_VLAN))
+        vfilter_vlans(&filter, true);
+    vswitch_filter(&n->port, &filter);
+}
+
+/* Until the driver says what it wants, it gets all that the switch has for this port. */
 static void net_reset(struct virtio *v)
 {
-    if (net_of(v)->port.net)
-        vswitch_flush(&net_of(v)->port);
+    struct virtio_net *n = net_of(v);
+
+    n->filter = (struct vfilter){.promiscuous = true};
+    n->off = 0;
+    n->pairs = 1;
+    n->piece = 0;
+    memset(n->steering, 0, sizeof(n->steering));
+    net_set_mac(n, n->mac);
+    if (!n->port.net)
+        return;
+    net_apply_filter(n);
+    vswitch_flush(&n->port);
 }
 
-static const struct virtio_ops net_ops = {.reset = net_reset, .notify = net_notify};
+static const struct virtio_ops net_ops = {.reset = net_reset, .notify = net_notify, .accepts = net_accepts};
 
 bool virtio_net_init(struct virtio_net *n, const struct virtio_host *host, uint32_t slot,
                      const struct virtio_net_config *config)
 {
+    uint32_t pairs = MIN(MAX(config->pairs, 1u), (uint32_t)VIRTIO_NET_PAIRS);
     const struct virtio_config desc = {
         .name = "virtio-net",
         .id = 1,
         .pci_class = 0x0200,
-        .features = F_MAC | F_STATUS,
+        .features = FEATURES | (pairs > 1 ? VIRTIO_NET_F_MQ : 0),
         .packed = config->packed,
-        .queues = QUEUES,
+        .queues = 2 * pairs + 1,
         .config_len = CONFIG_LENGTH,
         .ops = &net_ops,
     };
 
     memset(n, 0, sizeof(*n));
+    n->pairs_max = pairs;
+    memcpy(n->mac, config->mac, VSWITCH_MAC);
     virtio_init(&n->v, host, slot, &desc);
-    memcpy(n->v.config, config->mac, VSWITCH_MAC);
+    net_set_mac(n, n->mac);
     put_le16(n->v.config + CONFIG_STATUS, STATUS_LINK_UP);
+    put_le16(n->v.config + CONFIG_PAIRS, (uint16_t)pairs);
     timer_init(&n->arrived, host->timers, net_arrived);
     n->port.buffer = config->buffer;
     n->port.buffer_bytes = config->buffer_bytes;
+    n->port.filter = n->filter;
     n->port.wake = net_wake;
     n->port.ctx = n;
     return vswitch_attach(config->net, &n->port);
@@ -161,4 +210,17 @@ void virtio_net_remove(struct virtio_net *n)
 {
     vswitch_detach(&n->port);
     timer_disarm(&n->arrived);
+}
+
+/* 5.1.4.1 */
+void virtio_net_link(struct virtio_net *n, bool up)
+{
+    uint16_t status = get_le16(n->v.config + CONFIG_STATUS);
+    uint16_t wanted = (uint16_t)(up ? status | STATUS_LINK_UP : status & ~STATUS_LINK_UP);
+
+    if (wanted == status)
+        return;
+    put_le16(n->v.config + CONFIG_STATUS, wanted);
+    vswitch_link(&n->port, up);
+    virtio_config_changed(&n->v);
 }

@@ -29,7 +29,7 @@ struct vring_part {
 
 /* A buffer as the driver made it available. */
 struct vring_chain {
-    uint16_t id, descs; /* what the used entry says of it */
+    uint16_t id, descs; /* what the used entry says of it: of the ring's descriptors, how many are in it */
     uint32_t readable, count;
     uint64_t readable_bytes, writable_bytes;
     struct vring_part parts[VRING_MAX]; /* first those that may be read, then those that may be written */

@@ -29,6 +29,7 @@ static bool chain_walk(const struct vring *ring, const struct gmem *mem, struct 
         if (!table || index >= entries)
             return false;
         desc = desc_load(table, index);
+        chain->descs += !indirect;
         if (desc.flags & VRING_INDIRECT) {
             if (indirect)
                 return false;
@@ -76,7 +77,6 @@ enum vring_result vring_split_pop(struct vring *ring, const struct gmem *mem, st
     if (waiting <= 0)
         return waiting < 0 ? VRING_BROKEN : VRING_EMPTY;
     chain->id = vring_load16(avail + AVAIL_RING(ring->avail % ring->size));
-    chain->descs = 1;
     if (!chain_walk(ring, mem, chain, chain->id))
         return VRING_BROKEN;
     ring->avail++;

@@ -6,13 +6,13 @@
 #pragma once
 
 #include "core/lib/lock.h"
-#include "core/lib/types.h"
+#include "drivers/virt/packet.h"
+#include "drivers/virt/vfilter.h"
+#include "drivers/virt/vring.h"
 
 #define VSWITCH_PORTS     64
 #define VSWITCH_ADDRESSES 256
-#define VSWITCH_FRAME_MIN 14
-#define VSWITCH_FRAME_MAX 1518 /* with a VLAN tag, without checksum */
-#define VSWITCH_MAC       6
+#define VSWITCH_MAC       VFILTER_MAC
 
 struct vswitch;
 
@@ -23,8 +23,12 @@ struct vswitch_counters {
 struct vswitch_port {
     struct vswitch *net; /* NULL: not plugged in */
     uint32_t number;
-    uint8_t *buffer; /* of buffer_bytes, the caller's */
-    uint32_t buffer_bytes, head, used;
+    bool down; /* its cable is out: nothing comes or goes */
+    struct vfilter filter;
+    uint8_t *buffer; /* of buffer_bytes, a power of two; the caller's */
+    uint32_t buffer_bytes;
+    uint32_t head;           /* frames are taken out here, by the receiver alone; counts on without end */
+    uint32_t tail;           /* and put in here */
     void (*wake)(void *ctx); /* a frame came into an empty buffer; on any core, with the switch locked */
     void *ctx;
     struct vswitch_counters in, out; /* from the switch's view: of the port's sender; to its receiver */
@@ -36,17 +40,29 @@ struct vswitch_address {
 };
 
 struct vswitch {
-    struct lock lock; /* guards all below, and all of the ports but `net` and `ctx` */
+    struct lock lock; /* guards all below, and all of the ports but `net`, `ctx` and `head` */
     struct vswitch_port *ports[VSWITCH_PORTS];
     struct vswitch_address addresses[VSWITCH_ADDRESSES];
 };
 
-/* Plugs a port in, its buffer and wake filled in; false if there is no free one. */
+/* The bytes of a frame that is sent: the first ones, which nobody changes any more, and the others. */
+struct vswitch_data {
+    const uint8_t *head;
+    uint32_t head_len;
+    struct vring_cursor rest;
+};
+
+/* Plugs a port in, its buffer, filter and wake filled in; false if there is no free one. */
 bool vswitch_attach(struct vswitch *net, struct vswitch_port *port);
 void vswitch_detach(struct vswitch_port *port);
+void vswitch_link(struct vswitch_port *port, bool up);
+void vswitch_filter(struct vswitch_port *port, const struct vfilter *filter);
 /* Takes a frame of the port's sender; false if it is none (it is then counted as dropped). */
-bool vswitch_send(struct vswitch_port *port, const uint8_t *frame, uint32_t len);
-/* The next frame for the port, or 0; buf has room for VSWITCH_FRAME_MAX. */
-uint32_t vswitch_receive(struct vswitch_port *port, uint8_t *buf);
-/* Forgets what waits. */
+bool vswitch_send(struct vswitch_port *port, const struct packet *packet, const struct vswitch_data *data);
+/* The next frame for the port, which stays where it is and may be changed there until vswitch_next; NULL: none. */
+uint8_t *vswitch_peek(struct vswitch_port *port, struct packet **packet);
+void vswitch_next(struct vswitch_port *port);
+/* Bytes of the buffer that are in use. */
+uint32_t vswitch_waiting(const struct vswitch_port *port);
+/* Forgets what waits; the receiver's to call. */
 void vswitch_flush(struct vswitch_port *port);

@@ -100,19 +100,15 @@ static inline void fuzz_memory_write(void)
 
 #define FUZZ_DATA 0x4000 /* buffers; a request's header is at their start */
 
-/* Descriptors of a chain as a driver would have them, but for what the input spoils. */
-static inline void fuzz_chain_desc(const struct vring *ring, uint8_t *table, uint32_t at, uint32_t i,
-                                   uint32_t count, uint32_t writable)
+/* Where the n-th descriptor that the device hasn't taken yet is. */
+static inline void fuzz_desc_put(const struct vring *ring, uint8_t *table, uint32_t n, uint64_t address,
+                                 uint32_t len, uint16_t flags)
 {
+    uint32_t at = (ring->avail + n) % ring->size;
     uint8_t *d = table + 16 * at;
-    uint32_t len = i == 0 ? 16 : i + 1 == count ? 1 : (uint32_t)(fuzz_number(1) % 5) * 512;
-    uint16_t flags = (uint16_t)((i + 1 < count ? 1 : 0) | (i >= writable ? 2 : 0));
-    uint8_t spoil = (uint8_t)fuzz_number(1);
 
-    put_le64(d, FUZZ_DATA + (i ? 0x100 + (fuzz_number(1) << 4) : 0));
-    put_le32(d + 8, spoil == 1 ? (uint32_t)fuzz_number(4) : len);
-    if (spoil == 2)
-        flags ^= (uint16_t)fuzz_number(2);
+    put_le64(d, address);
+    put_le32(d + 8, len);
     if (ring->packed) {
         put_le16(d + 12, (uint16_t)at);
         put_le16(d + 14, flags | (uint16_t)(((at < ring->avail) != ring->avail_wrap) ? 0x80 : 0x8000));
@@ -122,27 +118,59 @@ static inline void fuzz_chain_desc(const struct vring *ring, uint8_t *table, uin
     }
 }
 
+/* The ring is where fuzz_virtio_bring_up puts it; NULL: it isn't, or it is too large. */
+static inline uint8_t *fuzz_ring(const struct virtio *v, uint32_t queue)
+{
+    const struct vring *ring = &v->queues[queue].ring;
+    bool good = v->queues[queue].enabled && ring->desc == queue * 0x1000 && ring->size <= 32;
+
+    return good ? fuzz_memory + queue * 0x1000 : NULL;
+}
+
+/* The descriptors that were put become a chain, and the device is told. */
+static inline void fuzz_chain_ready(const struct virtio *v, uint32_t queue)
+{
+    const struct vring *ring = &v->queues[queue].ring;
+    uint8_t *base = fuzz_memory + queue * 0x1000;
+
+    if (!ring->packed) {
+        put_le16(base + 0x400 + 4 + 2 * (ring->avail % ring->size), ring->avail % ring->size);
+        put_le16(base + 0x402, (uint16_t)(ring->avail + 1));
+    }
+    fuzz_set(0x1000 + 4 * queue, 2, 0);
+}
+
+/* Descriptors of a chain as a driver would have them, but for what the input spoils. */
+static inline void fuzz_chain_desc(const struct vring *ring, uint8_t *table, uint32_t i, uint32_t count,
+                                   uint32_t writable)
+{
+    uint32_t len = i == 0 ? 16 : i + 1 == count ? 1 : (uint32_t)(fuzz_number(1) % 5) * 512;
+    uint16_t flags = (uint16_t)((i + 1 < count ? 1 : 0) | (i >= writable ? 2 : 0));
+    uint8_t spoil = (uint8_t)fuzz_number(1);
+
+    if (spoil == 1)
+        len = (uint32_t)fuzz_number(4);
+    if (spoil == 2)
+        flags ^= (uint16_t)fuzz_number(2);
+    fuzz_desc_put(ring, table, i, FUZZ_DATA + (i ? 0x100 + (fuzz_number(1) << 4) : 0), len, flags);
+}
+
 /* A request with a header, data and a status, where the device looks for the next one of that queue. */
 static inline void fuzz_chain(const struct virtio *v)
 {
     uint32_t queue = (uint32_t)fuzz_number(1) % v->desc.queues, count = 1 + fuzz_number(1) % 4;
     uint32_t writable = (uint32_t)fuzz_number(1) % (count + 1);
-    const struct vring *ring = &v->queues[queue].ring;
-    uint8_t *base = fuzz_memory + queue * 0x1000;
+    uint8_t *base = fuzz_ring(v, queue);
 
-    if (!v->queues[queue].enabled || ring->desc != queue * 0x1000 || ring->size > 32)
+    if (!base)
         return;
     put_le32(fuzz_memory + FUZZ_DATA, (uint32_t)fuzz_number(1) % 16);
     put_le64(fuzz_memory + FUZZ_DATA + 8, fuzz_number(1) % 80);
     put_le64(fuzz_memory + FUZZ_DATA + 0x100, fuzz_number(1) % 80); /* a range */
     put_le64(fuzz_memory + FUZZ_DATA + 0x108, fuzz_number(1) % 80);
     for (uint32_t i = 0; i < count; i++)
-        fuzz_chain_desc(ring, base, (ring->avail + i) % ring->size, i, count, writable);
-    if (!ring->packed) {
-        put_le16(base + 0x400 + 4 + 2 * (ring->avail % ring->size), ring->avail % ring->size);
-        put_le16(base + 0x402, (uint16_t)(ring->avail + 1));
-    }
-    fuzz_set(0x1000 + 4 * queue, 2, 0);
+        fuzz_chain_desc(&v->queues[queue].ring, base, i, count, writable);
+    fuzz_chain_ready(v, queue);
 }
 
 static inline void fuzz_virtio_step(const struct virtio *v)

@@ -12,10 +12,10 @@
 #define ROM        RAM_BYTES
 #define ROM_BYTES  0x1000
 #define NOWHERE    0x80000
-#define RING_DESC  0x1000
-#define RING_AVAIL 0x3000
-#define RING_USED  0x4000
-#define TABLE      0x6000 /* an indirect one */
+#define RING_DESC  (ring_at + 0x1000)
+#define RING_AVAIL (ring_at + 0x3000)
+#define RING_USED  (ring_at + 0x4000)
+#define TABLE      (ring_at + 0x6000) /* an indirect one */
 #define DATA       0x10000
 
 #define NEXT     1
@@ -24,6 +24,7 @@
 
 static uint8_t ram[RAM_BYTES + ROM_BYTES];
 static struct gmem mem;
+static uint64_t ring_at; /* a test that has more than one ring moves it */
 
 static struct {
     bool packed;
@@ -36,6 +37,7 @@ static struct {
 static inline void memory_start(void)
 {
     memset(ram, 0, sizeof(ram));
+    ring_at = 0;
     gmem_init(&mem, ram);
     assert_int_equal(gmem_add(&mem, 0, RAM_BYTES, true), 0);
     assert_int_equal(gmem_add(&mem, ROM, ROM_BYTES, false), 0);

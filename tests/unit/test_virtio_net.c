@@ -4,15 +4,25 @@
 #include "drivers/virt/virtio_rng.h"
 #include "tests/unit/virtio_bench.h"
 
-#define FEATURES (VIRTIO_F_VERSION_1 | BIT(5) | BIT(16))
-#define HEADER   12
-#define FRAME    100
+#define FEATURES                                                                                             \
+    (VIRTIO_F_VERSION_1 | VIRTIO_NET_F_MAC | VIRTIO_NET_F_STATUS | VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_MQ)
+#define CONTROLS                                                                                             \
+    (VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_RX_EXTRA | VIRTIO_NET_F_CTRL_VLAN | VIRTIO_NET_F_CTRL_MAC_ADDR)
+#define GUEST_TSO4 (VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4)
+#define HOST_TSO4  (VIRTIO_NET_F_CSUM | VIRTIO_NET_F_HOST_TSO4)
+
+#define PAIRS   2
+#define CONTROL (2 * PAIRS)
+#define HEADER  12
+#define FRAME   100
+#define TCP     54 /* bytes of headers before a payload */
 
 static struct virtio_net n;
 static struct virtio_rng rng;
 static struct vswitch net;
 static struct vswitch_port peer;
-static uint8_t buffer[8192], peer_buffer[8192], frame[VSWITCH_FRAME_MAX];
+static uint8_t buffer[256 * KiB], peer_buffer[256 * KiB], frame[PACKET_LONG_MAX];
+static struct packet *got; /* what the peer received last */
 
 static void peer_wake(void *ctx)
 {
@@ -25,70 +35,228 @@ static int start(void **state)
                                              .mac = {2, 0, 0, 0, 0, 1},
                                              .buffer = buffer,
                                              .buffer_bytes = sizeof(buffer),
+                                             .pairs = PAIRS,
                                              .packed = true};
 
     (void)state;
     virtio_bench();
     memset(&net, 0, sizeof(net));
     assert_true(virtio_net_init(&n, &bench_host, SLOT, &config));
-    peer = (struct vswitch_port){
-        .buffer = peer_buffer, .buffer_bytes = sizeof(peer_buffer), .wake = peer_wake, .ctx = &peer};
+    peer = (struct vswitch_port){.buffer = peer_buffer,
+                                 .buffer_bytes = sizeof(peer_buffer),
+                                 .filter = {.promiscuous = true},
+                                 .wake = peer_wake,
+                                 .ctx = &peer};
     assert_true(vswitch_attach(&net, &peer));
     device_start(FEATURES, 16);
     return 0;
 }
 
 /* The queue of the driver's that the bench has is number `queue`. */
-static void use_queue(uint32_t queue)
+static void use_queue(uint32_t queue, uint64_t features, uint16_t size)
 {
-    assert_true(negotiate(FEATURES));
-    driver_start(false, 16);
-    queue_enable(queue, 16);
+    assert_true(negotiate(FEATURES | features));
+    driver_start(features & VIRTIO_F_RING_PACKED, size);
+    set(0x10, 2, 0);
+    queue_enable(queue, size);
     set(COMMON_STATUS, 1, GOOD_STATUS);
+}
+
+static void notify(uint32_t queue)
+{
+    pci_store(NOTIFY + 4 * queue, 2, queue);
+}
+
+/* The next frame that the peer gets, its length, or 0. */
+static const uint8_t *peer_frame(uint32_t *len)
+{
+    const uint8_t *bytes = vswitch_peek(&peer, &got);
+
+    *len = bytes ? got->len : 0;
+    if (bytes)
+        vswitch_next(&peer);
+    return bytes;
+}
+
+static void expect_none(void)
+{
+    uint32_t len;
+
+    assert_null(peer_frame(&len));
 }
 
 static void test_configuration(void **state)
 {
     (void)state;
     assert_int_equal(pci_load(DEVICE, 8), 0x0001010000000002);
+    assert_int_equal(pci_load(DEVICE + 8, 2), PAIRS);
     assert_int_equal(pci_in(SLOT, 0, 4), 0x10411af4);
-    assert_int_equal(reg(0x12, 2), 2);
+    assert_int_equal(reg(0x12, 2), 2 * PAIRS + 1);
+}
+
+/* 5.1.3.1: what isn't worth anything alone is refused alone. */
+static void test_features(void **state)
+{
+    static const uint64_t alone[] = {
+        VIRTIO_NET_F_GUEST_TSO4,    VIRTIO_NET_F_GUEST_TSO6,
+        VIRTIO_NET_F_GUEST_ECN,     VIRTIO_NET_F_HOST_TSO4,
+        VIRTIO_NET_F_HOST_TSO6,     VIRTIO_NET_F_HOST_ECN,
+        VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_MQ,
+        VIRTIO_NET_F_CTRL_RX,       VIRTIO_NET_F_CTRL_VLAN,
+        VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+    };
+
+    (void)state;
+    for (uint32_t i = 0; i < ARRAY_SIZE(alone); i++)
+        assert_false(negotiate(VIRTIO_F_VERSION_1 | alone[i]));
+    assert_true(negotiate(n.v.offered));
+    assert_true(negotiate(VIRTIO_F_VERSION_1));
 }
 
 static void test_transmit(void **state)
 {
     const struct buffer split[] = {{DATA, 5, 0}, {DATA + 5, HEADER + FRAME - 5, 0}};
+    const uint8_t *bytes;
     uint16_t id;
     uint32_t len;
 
     (void)state;
-    use_queue(1);
+    use_queue(1, 0, 16);
     memset(ram + DATA + HEADER, 0xff, 6);
     memcpy(ram + DATA + HEADER + 6, "\2\0\0\0\0\1", 6);
+    ram[DATA] = 0xff; /* no flag was negotiated: none means anything */
     driver_add(split, 2);
-    pci_store(NOTIFY + 4, 2, 1);
+    notify(1);
     assert_true(driver_collect(&id, &len, 2));
     assert_int_equal(len, 0);
-    assert_int_equal(vswitch_receive(&peer, frame), FRAME);
-    assert_memory_equal(frame, ram + DATA + HEADER, FRAME);
-    /* Too long, or too short for a frame: lost. */
-    driver_add((const struct buffer[]){{DATA, HEADER + VSWITCH_FRAME_MAX + 1, 0}}, 1);
+    bytes = peer_frame(&len);
+    assert_int_equal(len, FRAME);
+    assert_memory_equal(bytes, ram + DATA + HEADER, FRAME);
+    assert_false(got->sum);
+    /* Too long, or too short for a frame, or to be cut, which wasn't negotiated: lost. */
+    driver_add((const struct buffer[]){{DATA, HEADER + PACKET_MAX + 1, 0}}, 1);
     driver_add((const struct buffer[]){{DATA, HEADER + 13, 0}}, 1);
     driver_add((const struct buffer[]){{DATA, HEADER, 0}}, 1);
-    pci_store(NOTIFY + 4, 2, 1);
-    assert_int_equal(n.port.in.dropped, 3);
-    assert_int_equal(vswitch_receive(&peer, frame), 0);
+    notify(1);
+    ram[DATA + 1] = 1;
+    driver_add((const struct buffer[]){{DATA, HEADER + FRAME, 0}}, 1);
+    notify(1);
+    assert_int_equal(n.port.in.dropped, 4);
+    assert_int_equal(n.bad, 3);
+    expect_none();
     assert_int_equal(status(), GOOD_STATUS);
     driver_add((const struct buffer[]){{DATA, HEADER - 1, 0}}, 1);
-    pci_store(NOTIFY + 4, 2, 1);
+    notify(1);
     assert_int_equal(status(), GOOD_STATUS | VIRTIO_NEEDS_RESET);
 }
 
-static void peer_send(uint32_t len)
+/* A frame over TCP and IPv4 with its checksum begun, from 2:..:`from` to all, of `payload` bytes; returns its length. */
+static uint32_t tcp_frame(uint8_t *to, uint8_t from, uint32_t payload)
 {
-    memset(frame, 0xab, sizeof(frame));
+    static const uint8_t headers[TCP] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2,    0, 0,  0, 0, 0, 8,  0,
+                                         0x45, 0,    0,    0,    0,    1,    0x40, 0, 64, 6, 0, 0, 10, 0,
+                                         0,    1,    10,   0,    0,    2,    1,    2, 3,  4, 0, 0, 0,  5,
+                                         0,    0,    0,    0,    0x50, 0x18, 1,    0, 0,  0, 0, 0};
+
+    memcpy(to, headers, TCP);
+    to[11] = from;
+    for (uint32_t i = 0; i < payload; i++)
+        to[TCP + i] = (uint8_t)(i * 3);
+    return TCP + payload;
+}
+
+static void tcp_header(uint8_t *header, uint16_t segment)
+{
+    memset(header, 0, HEADER);
+    header[0] = 1;
+    header[1] = segment ? PACKET_TCP4 : 0;
+    put_le16(header + 2, 0xffff); /* a hint, which isn't taken */
+    put_le16(header + 4, segment);
+    put_le16(header + 6, 34);
+    put_le16(header + 8, 16);
+}
+
+/* What a sender leaves to others arrives with the frame, when it is sound. */
+static void test_transmit_offloads(void **state)
+{
+    const uint32_t payload = 40000;
+    const struct buffer whole = {DATA, HEADER + TCP + payload, 0};
+    static const struct {
+        uint8_t at, value; /* in header and frame */
+    } spoilt[] = {{1, 3}, {1, 4},    {1, 0x80}, {1, 0xff}, {6, 0xff},
+                  {7, 1}, {9, 0xff}, {0, 0},    {4, 47},   {HEADER + 12, 0x86}};
+    const uint8_t *bytes;
+    uint32_t len;
+
+    (void)state;
+    use_queue(1, HOST_TSO4, 64);
+    tcp_header(ram + DATA, 1000);
+    tcp_frame(ram + DATA + HEADER, 1, payload);
+    driver_add(&whole, 1);
+    notify(1);
+    bytes = peer_frame(&len);
+    assert_int_equal(len, TCP + payload);
+    assert_memory_equal(bytes, ram + DATA + HEADER, len);
+    assert_int_equal(got->gso, PACKET_TCP4);
+    assert_int_equal(got->segment, 1000);
+    assert_int_equal(got->header, TCP);
+    assert_true(got->sum && !got->ecn && got->sum_start == 34 && got->sum_offset == 16);
+    put_le16(ram + DATA + 4, 255); /* so that one changed byte makes it too small */
+    for (uint32_t i = 0; i < ARRAY_SIZE(spoilt); i++) {
+        uint8_t *spoil = ram + DATA + spoilt[i].at, before = *spoil;
+
+        *spoil = spoilt[i].value;
+        driver_add(&whole, 1);
+        notify(1);
+        *spoil = before;
+        expect_none();
+        assert_int_equal(n.port.in.dropped, i + 1);
+    }
+    tcp_header(ram + DATA, 1000);
+    driver_add((const struct buffer[]){{DATA, HEADER + PACKET_LONG_MAX + 1, 0}}, 1);
+    notify(1);
+    expect_none();
+    /* Only a checksum, and only where there are bytes for it. */
+    tcp_header(ram + DATA, 0);
+    driver_add((const struct buffer[]){{DATA, HEADER + 52, 0}}, 1);
+    driver_add((const struct buffer[]){{DATA, HEADER + 51, 0}}, 1);
+    notify(1);
+    assert_non_null(peer_frame(&len));
+    assert_true(got->sum && !got->gso);
+    expect_none();
+    assert_int_equal(status(), GOOD_STATUS);
+}
+
+static void peer_send(const struct packet *packet)
+{
+    const struct vswitch_data data = {.head = frame, .head_len = packet->len};
+
+    assert_true(vswitch_send(&peer, packet, &data));
+}
+
+/* A plain one, to all. */
+static void peer_plain(uint32_t len)
+{
+    const struct packet packet = {.len = len};
+
+    memset(frame, 0xab, len);
     memcpy(frame, "\xff\xff\xff\xff\xff\xff\2\0\0\0\0\2", 12);
-    assert_true(vswitch_send(&peer, frame, len));
+    peer_send(&packet);
+}
+
+/* One of TCP, which is to be cut, or has just its checksum begun. */
+static void peer_tcp(uint32_t payload, uint16_t segment)
+{
+    const struct packet packet = {.len = tcp_frame(frame, 2, payload),
+                                  .sum = true,
+                                  .sum_start = 34,
+                                  .sum_offset = 16,
+                                  .gso = segment ? PACKET_TCP4 : 0,
+                                  .segment = segment,
+                                  .network = 14,
+                                  .header = TCP};
+
+    peer_send(&packet);
 }
 
 static void test_receive(void **state)
@@ -98,10 +266,10 @@ static void test_receive(void **state)
     uint32_t len;
 
     (void)state;
-    peer_send(FRAME); /* waits for a buffer */
+    peer_plain(FRAME); /* waits for a buffer */
     bench_wait(1);
     driver_add(&to, 1);
-    pci_store(NOTIFY, 2, 0);
+    notify(0);
     assert_true(driver_collect(&id, &len, 1));
     assert_int_equal(len, HEADER + FRAME);
     assert_int_equal(get_le16(ram + DATA + 10), 1);
@@ -109,36 +277,430 @@ static void test_receive(void **state)
     assert_int_equal(pci_sent_count, 1);
     /* A buffer waits for it; nothing happens on the sender's core. */
     driver_add(&to, 1);
-    pci_store(NOTIFY, 2, 0);
-    peer_send(VSWITCH_FRAME_MAX);
+    notify(0);
+    peer_plain(PACKET_MAX);
     assert_false(driver_collect(&id, &len, 1));
     bench_wait(1);
     assert_true(driver_collect(&id, &len, 1));
-    assert_int_equal(len, HEADER + VSWITCH_FRAME_MAX);
+    assert_int_equal(len, HEADER + PACKET_MAX);
     driver_add(&small, 1);
-    peer_send(FRAME);
+    peer_plain(FRAME);
     bench_wait(1);
     assert_true(driver_collect(&id, &len, 1));
     assert_int_equal(len, 0);
     assert_int_equal(n.too_short, 1);
     driver_add((const struct buffer[]){{DATA, 1600, 0}}, 1);
-    peer_send(FRAME);
+    peer_plain(FRAME);
     bench_wait(1);
     assert_int_equal(status(), GOOD_STATUS | VIRTIO_NEEDS_RESET);
+}
+
+/* A frame in several buffers: the first ones are full, and it comes with the last that it needs, or not at all. */
+static void mergeable(uint64_t features)
+{
+    const uint32_t parts[] = {HEADER + 20, 30, 1, 200};
+    uint64_t at = DATA, filled = 0;
+    uint16_t id;
+    uint32_t len;
+
+    use_queue(0, VIRTIO_NET_F_MRG_RXBUF | features, 16);
+    memset(ram + DATA, 0xee, 512);
+    peer_plain(FRAME);
+    for (uint32_t i = 0; i < 4; i++) {
+        driver_add((const struct buffer[]){{at, parts[i] / 2, WRITE},
+                                           {at + parts[i] / 2, parts[i] - parts[i] / 2, WRITE}},
+                   2);
+        notify(0);
+        assert_int_equal(driver_collect(&id, &len, 2), i == 3);
+        at += parts[i];
+    }
+    assert_int_equal(get_le16(ram + DATA + 10), 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(len, i < 3 ? parts[i] : FRAME - 51);
+        filled += len;
+        assert_int_equal(driver_collect(&id, &len, 2), i < 3);
+    }
+    assert_int_equal(filled, HEADER + FRAME);
+    assert_memory_equal(ram + DATA + HEADER, frame, FRAME);
+    assert_int_equal(ram[DATA + HEADER + FRAME], 0xee);
+}
+
+static void test_mergeable(void **state)
+{
+    uint16_t id;
+    uint32_t len;
+
+    (void)state;
+    mergeable(0);
+    mergeable(VIRTIO_F_RING_PACKED);
+    /* More than the ring can hold is never going to fit. */
+    use_queue(0, VIRTIO_NET_F_MRG_RXBUF, 4);
+    peer_plain(1000);
+    peer_plain(FRAME);
+    for (uint32_t i = 0; i < 4; i++)
+        driver_add((const struct buffer[]){{DATA + 0x100 * i, 0x100 - HEADER, WRITE}}, 1);
+    notify(0);
+    assert_int_equal(n.too_short, 1);
+    assert_true(driver_collect(&id, &len, 1));
+    assert_int_equal(len, HEADER + FRAME);
+    /* Not even a header's worth. */
+    use_queue(0, VIRTIO_NET_F_MRG_RXBUF, 4);
+    peer_plain(FRAME);
+    driver_add((const struct buffer[]){{DATA, HEADER - 1, WRITE}}, 1);
+    notify(0);
+    assert_int_equal(n.too_short, 2);
+    assert_int_equal(status(), GOOD_STATUS);
+    /* A second one that is to be read. */
+    peer_plain(FRAME);
+    driver_add((const struct buffer[]){{DATA, 20, WRITE}}, 1);
+    driver_add((const struct buffer[]){{DATA, 20, 0}}, 1);
+    notify(0);
+    assert_int_equal(status(), GOOD_STATUS | VIRTIO_NEEDS_RESET);
+}
+
+/* Word sum of TCP's part of a frame at DATA, with its pseudo-header: ffff if it is right. */
+static uint32_t tcp_sum(uint32_t len)
+{
+    const uint8_t *ip = ram + DATA + HEADER + 14;
+    uint32_t sum = 6 + len - 34;
+
+    for (uint32_t i = 12; i < len - 14; i++)
+        sum += i % 2 ? ip[i] : (uint32_t)ip[i] << 8;
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return sum;
+}
+
+/* Every kind of receiver gets what it takes; `pieces` frames come out of one of 2500 bytes, or of 900. */
+static void offloads(uint64_t features, uint32_t payload, uint16_t segment, uint32_t pieces)
+{
+    const struct buffer to = {DATA, 4096, WRITE};
+    const uint8_t *header = ram + DATA;
+    bool sum = features & VIRTIO_NET_F_GUEST_CSUM, whole = pieces == 1;
+    uint32_t len, all = 0;
+    uint16_t id;
+
+    use_queue(0, features, 16);
+    peer_tcp(payload, segment);
+    if (!segment && !sum) /* begun, as a sender has it: the device's part is the rest */
+        put_le16(n.port.buffer + 24 + 50, 0);
+    for (uint32_t i = 0; i < pieces; i++) {
+        driver_add(&to, 1);
+        notify(0);
+        assert_true(driver_collect(&id, &len, 1));
+        len -= HEADER;
+        all += len - TCP;
+        assert_int_equal(header[0], sum);
+        assert_int_equal(header[1], whole && segment ? PACKET_TCP4 : 0);
+        assert_int_equal(get_le16(header + 2), whole && segment ? TCP : 0);
+        assert_int_equal(get_le16(header + 4), whole ? segment : 0);
+        assert_int_equal(get_le16(header + 6), sum ? 34 : 0);
+        assert_memory_equal(ram + DATA + HEADER + TCP, frame + TCP + i * (uint32_t)segment, len - TCP);
+        if (!sum && segment)
+            assert_int_equal(tcp_sum(len), 0xffff);
+    }
+    assert_int_equal(all, payload);
+    driver_add(&to, 1);
+    notify(0);
+    assert_false(driver_collect(&id, &len, 1));
+}
+
+static void test_receive_offloads(void **state)
+{
+    (void)state;
+    offloads(0, 2500, 1000, 3);
+    offloads(VIRTIO_NET_F_GUEST_CSUM, 2500, 1000, 3);
+    offloads(VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO6, 2500, 1000, 3);
+    offloads(GUEST_TSO4, 2500, 1000, 1);
+    offloads(VIRTIO_NET_F_GUEST_CSUM, 900, 0, 1);
+    offloads(0, 900, 0, 1);
+    assert_int_equal(n.cut, 3);
+}
+
+/* The bytes of a command, its answer behind them: 0 is good. */
+static uint8_t command(uint8_t class, uint8_t number, const void *bytes, uint32_t len)
+{
+    uint8_t *at = ram + DATA;
+    uint16_t id;
+    uint32_t written;
+
+    at[0] = class;
+    at[1] = number;
+    memcpy(at + 2, bytes, len);
+    ram[DATA + 0x1000] = 0x55;
+    driver_add((const struct buffer[]){{DATA, 2, 0}, {DATA + 2, len, 0}, {DATA + 0x1000, 1, WRITE}}, 3);
+    notify(CONTROL);
+    assert_true(driver_collect(&id, &written, 3));
+    assert_int_equal(written, 1);
+    return ram[DATA + 0x1000];
+}
+
+/* How many of these frames arrive: to its own address, to another one, to a group, to all, with a VLAN tag; a bit each. */
+static uint32_t reachable(void)
+{
+    static const uint8_t to[5][6] = {{2, 0, 0, 0, 0, 1},
+                                     {2, 0, 0, 0, 0, 7},
+                                     {1, 0, 0, 0, 0, 1},
+                                     {255, 255, 255, 255, 255, 255},
+                                     {2, 0, 0, 0, 0, 1}};
+    const struct packet packet = {.len = 60};
+    uint32_t mask = 0;
+
+    memset(frame, 0, 60);
+    frame[6] = 2;
+    for (uint32_t i = 0; i < 5; i++) {
+        uint64_t before = n.port.out.frames;
+
+        memcpy(frame, to[i], 6);
+        if (i == 4)
+            memcpy(frame + 12, "\x81\x00\x00\x05", 4);
+        peer_send(&packet);
+        mask |= (uint32_t)(n.port.out.frames - before) << i;
+    }
+    return mask;
+}
+
+static void test_filter_commands(void **state)
+{
+    (void)state;
+    use_queue(CONTROL, CONTROLS, 16);
+    assert_int_equal(reachable(), 0x1f); /* all, until it says something */
+    assert_int_equal(command(0, 0, "\0", 1), 0);
+    assert_int_equal(reachable(), 0x09);
+    assert_int_equal(command(0, 1, "\1", 1), 0);
+    assert_int_equal(reachable(), 0x0d);
+    assert_int_equal(command(0, 2, "\1", 1), 0);
+    assert_int_equal(reachable(), 0x0f);
+    assert_int_equal(command(2, 0, "\5\0", 2), 0);
+    assert_int_equal(reachable(), 0x1f);
+    assert_int_equal(command(2, 1, "\5\0", 2), 0);
+    assert_int_equal(command(0, 3, "\1", 1), 0);
+    assert_int_equal(command(0, 4, "\1", 1), 0);
+    assert_int_equal(command(0, 5, "\1", 1), 0);
+    assert_int_equal(reachable(), 0);
+    assert_int_equal(command(0, 0, "\1", 1), 0);
+    assert_int_equal(reachable(), 0x1f);
+    /* The tables, and an address of its own. */
+    for (uint8_t i = 0; i < 6; i++)
+        assert_int_equal(command(0, i, "\0", 1), 0);
+    assert_int_equal(command(1, 0, "\1\0\0\0\2\0\0\0\0\7\1\0\0\0\1\0\0\0\0\1", 20), 0);
+    assert_int_equal(reachable(), 0x0f);
+    assert_int_equal(command(1, 0, "\0\0\0\0\0\0\0\0", 8), 0);
+    assert_int_equal(reachable(), 0x09);
+    assert_int_equal(command(1, 1, "\2\0\0\0\0\7", 6), 0);
+    assert_int_equal(reachable(), 0x0a);
+    assert_int_equal(pci_load(DEVICE, 4) | pci_load(DEVICE + 4, 2) << 32, 0x070000000002);
+    set(COMMON_STATUS, 1, 0);
+    assert_int_equal(pci_load(DEVICE + 4, 2), 0x0100);
+    assert_int_equal(reachable(), 0x1f);
+}
+
+/* More addresses than there is room for: the device lets all of that kind in. */
+static void test_many_addresses(void **state)
+{
+    uint8_t table[8 + 6 * (VFILTER_ADDRESSES + 1)] = {VFILTER_ADDRESSES + 1};
+
+    (void)state;
+    use_queue(CONTROL, CONTROLS, 16);
+    assert_int_equal(command(0, 0, "\0", 1), 0);
+    assert_int_equal(command(1, 0, table, sizeof(table)), 0);
+    assert_int_equal(reachable(), 0x0b);
+    table[0] = 0;
+    table[4] = VFILTER_ADDRESSES + 1;
+    assert_int_equal(command(1, 0, table, sizeof(table)), 0);
+    assert_int_equal(reachable(), 0x0d);
+    table[4] = VFILTER_ADDRESSES;
+    assert_int_equal(command(1, 0, table, sizeof(table) - 6), 0);
+    assert_int_equal(reachable(), 0x09);
+}
+
+static void test_bad_commands(void **state)
+{
+    static const struct {
+        uint8_t class, number, len, bytes[12];
+    } bad[] = {
+        {0, 0, 0, {0}},
+        {0, 0, 1, {2}},
+        {0, 6, 1, {0}},
+        {1, 0, 3, {0}},
+        {1, 0, 4, {0}},
+        {1, 0, 7, {0}},
+        {1, 0, 8, {1}},
+        {1, 0, 8, {0, 0, 0, 0, 1}},
+        {1, 0, 4, {255, 255, 255, 255}},
+        {1, 1, 5, {2}},
+        {1, 1, 6, {3}},
+        {1, 2, 6, {2}},
+        {2, 0, 1, {0}},
+        {2, 0, 2, {0, 0x10}},
+        {2, 2, 2, {0}},
+        {3, 0, 0, {0}},
+        {4, 0, 1, {1}},
+        {4, 0, 2, {0}},
+        {4, 0, 2, {PAIRS + 1}},
+        {4, 1, 2, {1}},
+        {5, 0, 8, {2}},
+        {6, 0, 8, {0}},
+        {255, 255, 8, {0}},
+    };
+
+    (void)state;
+    use_queue(CONTROL, CONTROLS, 16);
+    assert_int_equal(command(0, 0, "\0", 1), 0);
+    for (uint32_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(command(bad[i].class, bad[i].number, bad[i].bytes, bad[i].len), 1);
+    assert_int_equal(reachable(), 0x09);
+    assert_int_equal(n.pairs, 1);
+    assert_int_equal(n.commands_refused, ARRAY_SIZE(bad));
+    /* Nor is there what wasn't negotiated. */
+    use_queue(CONTROL, 0, 16);
+    for (uint8_t class = 0; class < 3; class ++)
+        assert_int_equal(command(class, 0, "\0\0\0\0\0\0\0\0", 8), 1);
+    assert_int_equal(status(), GOOD_STATUS);
+    driver_add((const struct buffer[]){{DATA, 3, 0}}, 1); /* no place for an answer */
+    notify(CONTROL);
+    assert_int_equal(status(), GOOD_STATUS | VIRTIO_NEEDS_RESET);
+    use_queue(CONTROL, 0, 16);
+    driver_add((const struct buffer[]){{DATA, 1, 0}, {DATA, 1, WRITE}}, 2); /* no command */
+    notify(CONTROL);
+    assert_int_equal(status(), GOOD_STATUS | VIRTIO_NEEDS_RESET);
+    /* Without MQ the control queue is the third. */
+    assert_true(negotiate(VIRTIO_F_VERSION_1 | VIRTIO_NET_F_CTRL_VQ));
+    driver_start(false, 16);
+    queue_enable(2, 16);
+    set(COMMON_STATUS, 1, GOOD_STATUS);
+    driver_add((const struct buffer[]){{DATA, 3, 0}, {DATA, 1, WRITE}}, 2);
+    notify(2);
+    assert_int_equal(ram[DATA], 1);
+}
+
+/* Further rings, each with memory of its own. */
+static __typeof__(driver) drivers[2 * PAIRS + 1];
+static uint32_t ring_now;
+
+static void ring_use(uint32_t queue)
+{
+    drivers[ring_now] = driver;
+    ring_now = queue;
+    driver = drivers[queue];
+    ring_at = queue ? 0x20000 + 0x6000 * queue : 0;
+}
+
+static void rings_start(uint64_t features)
+{
+    assert_true(negotiate(FEATURES | features));
+    for (uint32_t i = 0; i <= CONTROL; i++) {
+        ring_use(i);
+        driver_start(false, 8);
+        queue_enable(i, 8);
+    }
+    set(COMMON_STATUS, 1, GOOD_STATUS);
+}
+
+static bool received(uint32_t queue)
+{
+    uint16_t id;
+    uint32_t len;
+
+    ring_use(queue);
+    return driver_collect(&id, &len, 1);
+}
+
+/* What comes back of a flow goes to the pair that it was sent on; with no buffer there, to the other. */
+static void test_pairs(void **state)
+{
+    const struct buffer to = {DATA, 1600, WRITE};
+
+    (void)state;
+    rings_start(0);
+    for (uint32_t queue = 0; queue < 3; queue += 2) {
+        ring_use(queue);
+        for (uint32_t i = 0; i < 4; i++)
+            driver_add(&to, 1);
+    }
+    for (uint32_t on = 1; on <= 3; on += 2) {
+        ring_use(3); /* on the second pair */
+        memset(ram + DATA + 0x2000, 0, HEADER);
+        tcp_frame(ram + DATA + 0x2000 + HEADER, 1, 100);
+        driver_add((const struct buffer[]){{DATA + 0x2000, HEADER + TCP + 100, 0}}, 1);
+        notify(3);
+        peer_tcp(100, 0);
+        bench_wait(1);
+        assert_int_equal(received(0), on == 1); /* of pairs there is but one to begin with */
+        assert_int_equal(received(2), on == 3);
+        ring_use(CONTROL);
+        if (on == 1)
+            assert_int_equal(command(4, 0, "\2\0", 2), 0);
+    }
+    for (uint32_t i = 0; i < 6; i++)
+        peer_tcp(100, 0);
+    bench_wait(1);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(received(2) && received(0));
+    assert_false(received(2) || received(0));
+}
+
+/* 5.1.6.5.8: switched off and on while it runs; a frame that is half delivered stays what it is. */
+static void test_offload_commands(void **state)
+{
+    const struct buffer to = {DATA, 4096, WRITE};
+    const uint64_t all = GUEST_TSO4, sum = VIRTIO_NET_F_GUEST_CSUM, alone = VIRTIO_NET_F_GUEST_TSO4;
+
+    (void)state;
+    rings_start(GUEST_TSO4 | VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+    assert_int_equal(command(5, 0, &alone, 8), 1);
+    assert_int_equal(command(5, 0, &sum, 8), 0);
+    peer_tcp(1500, 1000);
+    peer_tcp(1500, 1000);
+    ring_use(0);
+    driver_add(&to, 1);
+    notify(0);
+    assert_true(received(0));
+    ring_use(CONTROL);
+    assert_int_equal(command(5, 0, &all, 8), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        ring_use(0);
+        driver_add(&to, 1);
+        notify(0);
+        assert_true(received(0));
+        assert_int_equal(ram[DATA + 1], i ? PACKET_TCP4 : 0);
+    }
+    assert_int_equal(n.cut, 1);
+}
+
+static void test_link(void **state)
+{
+    (void)state;
+    use_queue(0, 0, 16);
+    pci_sent_count = 0;
+    virtio_net_link(&n, true); /* as it is */
+    assert_int_equal(pci_sent_count, 0);
+    virtio_net_link(&n, false);
+    assert_int_equal(pci_sent_count, 1);
+    assert_int_equal(pci_sent[0].data, VECTOR_DATA); /* the configuration's */
+    assert_int_equal(pci_load(DEVICE + 6, 2), 0);
+    peer_plain(FRAME);
+    assert_int_equal(vswitch_waiting(&n.port), 0);
+    set(COMMON_STATUS, 1, 0); /* a reset doesn't plug it in again */
+    assert_int_equal(pci_load(DEVICE + 6, 2), 0);
+    virtio_net_link(&n, true);
+    assert_int_equal(pci_load(DEVICE + 6, 2), 1);
+    peer_plain(FRAME);
+    assert_true(vswitch_waiting(&n.port) > 0);
 }
 
 /* Without a driver, and after a reset, nothing is kept. */
 static void test_nobody_listens(void **state)
 {
     (void)state;
-    peer_send(FRAME);
+    peer_plain(FRAME);
     set(COMMON_STATUS, 1, 0);
-    assert_int_equal(n.port.used, 0);
-    peer_send(FRAME);
+    assert_int_equal(vswitch_waiting(&n.port), 0);
+    peer_plain(FRAME);
     bench_wait(1);
-    assert_int_equal(n.port.used, 0);
+    assert_int_equal(vswitch_waiting(&n.port), 0);
     virtio_net_remove(&n);
-    peer_send(FRAME);
+    peer_plain(FRAME);
     assert_false(timer_armed(&n.arrived));
 }
 
@@ -174,8 +736,20 @@ static void test_entropy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_configuration, start), cmocka_unit_test_setup(test_transmit, start),
-        cmocka_unit_test_setup(test_receive, start),       cmocka_unit_test_setup(test_nobody_listens, start),
+        cmocka_unit_test_setup(test_configuration, start),
+        cmocka_unit_test_setup(test_features, start),
+        cmocka_unit_test_setup(test_transmit, start),
+        cmocka_unit_test_setup(test_transmit_offloads, start),
+        cmocka_unit_test_setup(test_receive, start),
+        cmocka_unit_test_setup(test_mergeable, start),
+        cmocka_unit_test_setup(test_receive_offloads, start),
+        cmocka_unit_test_setup(test_filter_commands, start),
+        cmocka_unit_test_setup(test_many_addresses, start),
+        cmocka_unit_test_setup(test_bad_commands, start),
+        cmocka_unit_test_setup(test_pairs, start),
+        cmocka_unit_test_setup(test_offload_commands, start),
+        cmocka_unit_test_setup(test_link, start),
+        cmocka_unit_test_setup(test_nobody_listens, start),
         cmocka_unit_test_setup(test_entropy, start),
     };
 
