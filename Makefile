@@ -221,7 +221,7 @@ $(GUEST) &: tests/setup/guest tests/setup/guest-init tests/setup/guest-shell tes
 	@tests/setup/guest
 
 # Programs of Debian's that put a guest under load.
-LOAD := build/guest/rt.gz build/guest/stress.gz
+LOAD := $(addprefix build/guest/,rt.gz stress.gz iperf.gz)
 $(LOAD) &: tests/setup/guest-load tests/setup/apt-lib.sh tests/setup/elf-lib.sh
 	@tests/setup/guest-load
 

@@ -1,35 +1,103 @@
 """Networks between VMs: stock kernels' own drivers reach each other through a switch, and nobody else."""
+import os
 import re
 
+import images
 import virtio
 import vms
 
 NET = ["failover", "net_failover", "virtio_net"]
-MACHINE = {"counted": True, "memory": 768}
-SERVER = virtio.run(
-    virtio.loading(*NET), "ifconfig eth0 10.0.0.1 up", "mkdir /www", "dd if=/dev/urandom of=/www/f bs=64k count=32 2>/dev/null",
-    "sha256sum /www/f", "httpd -h /www", "nc -l -p 9")
-CLIENT = virtio.run(
-    virtio.loading(*NET), "ifconfig eth0 10.0.0.2 up", "until ping -c 1 -W 1 10.0.0.1 >/dev/null; do sleep 1; done",
-    "ping -c 5 10.0.0.1", "wget -q -O /f http://10.0.0.1/f", "sha256sum /f", "ifconfig eth0", "ifconfig eth1 10.0.1.2 up",
-    "ping -c 1 -W 1 10.0.1.1", "echo | nc 10.0.0.1 9", "dmesg -r | grep -E '^<[0-4]>.*(virtio|eth)'")
+IPERF = os.path.join(images.TOP, "build", "guest", "iperf.gz")
+
+# What the receiver and the sender switch off, round by round: nothing; on the receiver what lets long frames in, so that the
+# hypervisor cuts them; and all that can be, so that every checksum is whole when it leaves.
+ALL_ON, CUT, ALL_OFF = ("", ""), ("rx-gro-hw off", ""), ("gro off", "tx off sg off tso off gso off")
+
+# The sender waits for a cue, which is the options that it is to set: at least dashes, so that each is another one.
+SERVER = """
+ifconfig eth0 10.0.0.1 up
+mkdir /www
+dd if=/dev/urandom of=/www/f bs=64k count=8 2>/dev/null
+echo "sum $(sha256sum </www/f)"
+httpd -h /www
+while read -r receiver sender; do
+    case $receiver in *[a-z]*) ethtool -K eth0 $(echo $receiver | tr , ' ') ;; esac
+    echo $sender >/www/go
+    iperf3 -s -1 >/dev/null
+done <<END
+%(rounds)s
+END
+nc -l -p 9
+"""
+CLIENT = """
+counts() { cat /sys/class/net/eth0/statistics/tx_packets /sys/class/net/eth0/statistics/tx_bytes | tr '\\n' ' '; }
+ifconfig eth0 10.0.0.2 up
+until ping -c 1 -W 1 10.0.0.1 >/dev/null; do sleep 1; done
+ping -c 5 10.0.0.1
+ifconfig eth0
+ls -d /sys/class/net/eth0/queues/rx-*
+ethtool -k eth0 | grep -E '^(rx-checksumming|tx-checksumming|tcp-segmentation-offload|rx-gro-hw):'
+round=0
+while read -r receiver sender; do
+    until [ "$(wget -q -O - http://10.0.0.1/go)" = "$sender" ]; do sleep 1; done
+    case $sender in *[a-z]*) ethtool -K eth0 $(echo $sender | tr , ' ') ;; esac
+    before=$(counts)
+    until iperf3 -c 10.0.0.1 -n %(bytes)d -J >/report 2>/dev/null; do sleep 1; done
+    echo "round $round $before $(counts)"
+    sed -n '/"sum_sent"/,/}/p' /report | tr -d ' \\t\\n'; echo
+    wget -q -O /f http://10.0.0.1/f
+    echo "sum $(sha256sum </f)"
+    round=$((round + 1))
+done <<END
+%(rounds)s
+END
+ifconfig eth1 10.0.1.2 up
+ping -c 1 -W 1 10.0.1.1
+echo | nc 10.0.0.1 9
+dmesg -r | grep -E '^<[0-4]>.*(virtio|eth)'
+"""
+
+
+def scripts(rounds, count):
+    lines = "\n".join("%s %s" % (receiver.replace(" ", ",") or "-", sender.replace(" ", ",") or "-" * (number + 1))
+                      for number, (receiver, sender) in enumerate(rounds))
+    words = {"rounds": lines, "bytes": count}
+    return {"server": SERVER % words, "client": CLIENT % words}
 
 
 def sums(keel, name):
-    return set(re.findall(r"^([0-9a-f]{64}) ", "\n".join(vms.output(keel, name)), re.M))
+    return re.findall(r"^sum ([0-9a-f]{64}) ", "\n".join(vms.output(keel, name)), re.M)
 
 
-def test_two_vms(machine, tmp_path):
-    """They ping each other and a file arrives as it was; on another switch there is no answer."""
-    sections = [
-        virtio.section("server", nets=["lan0", "lan2"], cmdline="console=ttyS0 quiet " + SERVER),
-        virtio.section("client", nets=["lan0,mac=52:54:00:12:34:56", "lan1"], virtio_rings="split",
-                       cmdline="console=ttyS0 quiet " + CLIENT)]
-    keel = virtio.boot(machine, tmp_path, sections, **MACHINE)
-    assert keel.finish(600) == "clean"
+def frame_sizes(output):
+    """The mean size of the frames that each round sent."""
+    rows = [[int(n) for n in row.split()] for row in re.findall(r"^round \d+ ([\d ]+)$", output, re.M)]
+    return [(bytes_after - bytes_before) / (after - before) for before, bytes_before, after, bytes_after in rows]
+
+
+def test_two_vms(kind, machine, tmp_path):
+    """They ping each other; iperf3 and a file arrive with offloads on and off on either side, in as many frames as they
+    should; on another switch there is no answer."""
+    fast = kind.vendor == "svm"
+    rounds, count, vcpus = ([ALL_ON, CUT, ALL_OFF], 1 << 20, 2) if fast else ([ALL_ON, ALL_OFF], 1 << 18, 1)
+    archives = [IPERF, virtio.archive(tmp_path, scripts(rounds, count))]
+    sections = [virtio.section(name, nets=nets, vcpus=vcpus, virtio_rings=rings,
+                               cmdline="console=ttyS0 quiet " + virtio.run(virtio.loading(*NET), "sh /" + name))
+                for name, nets, rings in (("server", ["lan0", "lan2"], "packed"),
+                                          ("client", ["lan0,mac=52:54:00:12:34:56", "lan1"], "split"))]
+    keel = virtio.boot(machine, tmp_path, sections, archives=archives, counted=True, memory=1024)
+    assert keel.finish(900) == "clean"
     output = "\n".join(vms.output(keel, "client"))
     assert "5 packets transmitted, 5 packets received, 0% packet loss" in output
     assert re.search(r"HWaddr 52:54:00:12:34:56", output)
     assert "1 packets transmitted, 0 packets received, 100% packet loss" in output
-    assert len(sums(keel, "client")) == 1 and sums(keel, "client") == sums(keel, "server")
     assert not re.search(r"^<[0-4]>", output, re.M)
+    assert len(re.findall(r"queues/rx-\d", output)) == vcpus
+    for feature in ("rx-checksumming", "tx-checksumming", "tcp-segmentation-offload", "rx-gro-hw"):
+        assert re.search(r"^%s: on" % feature, output, re.M), output
+    assert re.findall(r'"sum_sent":{[^}]*"bytes":(\d+)', output) == [str(count)] * len(rounds)
+    sizes = frame_sizes(output)
+    print("bytes of a frame: %s" % ["%.0f" % size for size in sizes])
+    assert [size < 1515 for size in sizes] == ["tso" in sender for _, sender in rounds]
+    assert max(sizes) > 8000 and len(sums(keel, "client")) == len(rounds)
+    assert set(sums(keel, "client")) == set(sums(keel, "server"))

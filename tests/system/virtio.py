@@ -2,6 +2,7 @@
 import hashlib
 import os
 import random
+import subprocess
 
 import images
 import vms
@@ -27,20 +28,35 @@ def image(directory, name, size, seed=1):
     return path, hashlib.sha256(data).hexdigest()
 
 
-def initrd(directory):
-    """The initramfs with the drivers in it."""
-    path = os.path.join(str(directory), "virtio.gz")
+def archive(directory, files):
+    """An initramfs with these files, given as names and texts, in its root directory."""
+    root = os.path.join(str(directory), "root")
+    os.makedirs(root, exist_ok=True)
+    for name, text in files.items():
+        with open(os.path.join(root, name), "w") as file:
+            file.write(text)
+    path = os.path.join(str(directory), "files.cpio")
     with open(path, "wb") as out:
-        for part in (images.INITRD, images.MODULES):
-            with open(part, "rb") as file:
-                out.write(file.read())
+        subprocess.run(["cpio", "--create", "--format=newc", "--quiet", "--owner=+0:+0"], cwd=root, check=True, stdout=out,
+                       input="\n".join(sorted(files)).encode())
     return path
 
 
-def boot(machine, directory, sections, files=(), **options):
-    """A machine with these VMs (vms.linux); files: pairs of a path and a module's name."""
+def initrd(directory, archives=()):
+    """The initramfs with the drivers in it."""
+    path = os.path.join(str(directory), "virtio.gz")
+    with open(path, "wb") as out:
+        for part in (images.INITRD, images.MODULES, *archives):
+            with open(part, "rb") as file:
+                out.write(file.read())
+                out.write(b"\0" * (-out.tell() % 4))
+    return path
+
+
+def boot(machine, directory, sections, files=(), archives=(), **options):
+    """A machine with these VMs (vms.linux); files: pairs of a path and a module's name; archives: more of the initramfs."""
     modules = [(path, line) for path, line in vms.modules(directory, sections) if line != "initrd.gz"]
-    return machine.keel(modules + [(initrd(directory), "initrd.gz")] + list(files), **options)
+    return machine.keel(modules + [(initrd(directory, archives), "initrd.gz")] + list(files), **options)
 
 
 def section(name, disks=(), nets=(), **keys):
