@@ -21,8 +21,8 @@ static void audit_fault(struct audit_walk *w, const struct pt_leaf *leaf, const 
 }
 
 /*
- * Each frame that a VM reaches must be guest memory that the block table gives to this VM: since a block has one owner,
- * no frame can then be in two VMs, and none of the hypervisor's is in any.
+ * Each frame that a VM reaches must be guest memory that the block table gives to this VM, or to a share that it is declared
+ * a member of: since a block has one owner, no other frame can then be in two VMs, and none of the hypervisor's is in any.
  */
 static void audit_guest_frames(struct audit_walk *w, const struct pt_leaf *leaf)
 {
@@ -31,7 +31,7 @@ static void audit_guest_frames(struct audit_walk *w, const struct pt_leaf *leaf)
 
         if (!guestram_contains(hpa))
             audit_fault(w, leaf, "maps what isn't guest memory");
-        else if (guestram_owner(hpa) != vm_owner(w->vm))
+        else if (guestram_owner(hpa) != vm_owner(w->vm) && !vmshare_allows(w->vm, guestram_owner(hpa)))
             audit_fault(w, leaf, "maps another owner's memory");
         else
             continue;

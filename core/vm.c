@@ -197,6 +197,8 @@ void vm_run(struct vm *vm)
             vcpu_ops->tsc_offset(vcpu, vm->tsc_offset + vcpu->tsc_adjust);
         }
     }
+    vmshare_settle(vm);
+    vm->resting = false;
     vm->parked = 0;
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
         vm->vcpus[i]->parked = false;
@@ -209,10 +211,18 @@ bool vm_pause(struct vm *vm)
 {
     if (vm_halting(vm))
         return false;
+    if (__atomic_exchange_n(&vm->paused, true, __ATOMIC_SEQ_CST))
+        return false; /* somebody else was faster */
     vm->paused_at = rdtsc();
-    __atomic_store_n(&vm->paused, true, __ATOMIC_SEQ_CST);
     vm_kick(vm);
     return true;
+}
+
+/* One that doesn't run, or is about to be paused or stopped, has vm_run to come anyway. */
+void vm_rest(struct vm *vm)
+{
+    if (vm->vcpu_count && !vm->vcpus[0]->parked && vm_pause(vm))
+        vm->resting = true;
 }
 
 void vm_stop(struct vm *vm, enum vm_stop why, int status)

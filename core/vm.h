@@ -5,14 +5,16 @@
 #include "core/cpuid.h"
 #include "core/lib/types.h"
 #include "core/vcpu.h"
+#include "core/vmshare.h"
 #include "mm/frame.h"
 #include "mm/gmem.h"
 #include "mm/hostmap.h"
 #include "mm/pt.h"
 
-#define VM_NAME_MAX  32
-#define VM_MAX_VCPUS 64
-#define VM_WHY_MAX   160
+#define VM_NAME_MAX   32
+#define VM_MAX_VCPUS  64
+#define VM_WHY_MAX    160
+#define VM_SHARES_MAX 4
 
 enum vm_state {
     VM_CREATED,
@@ -63,6 +65,10 @@ struct vm {
     struct hostspace space; /* the host page table with this VM's window */
     uint64_t scrubbed;      /* how much of the window and of what is beside it vmmem_scrub has done */
     uint64_t disk_used;     /* of the part of it that is for disks (core/vmdisk.h) */
+    uint32_t share_count;
+    struct vmshare shares[VM_SHARES_MAX];
+    bool shares_ended;
+    bool resting; /* the pause is vm_rest's: vm_run is due as soon as all vCPUs are parked */
     struct bus pio, mmio, msr;
     struct lock devices;       /* guards the device models but the LAPICs, and `timers` */
     struct timer_queue timers; /* of the devices; vCPU 0 runs them */
@@ -114,6 +120,12 @@ static inline bool vm_halting(const struct vm *vm)
 void vm_run(struct vm *vm);
 /* Stops VM time and, soon, the vCPUs; vm_run goes on. False if it isn't running. */
 bool vm_pause(struct vm *vm);
+
+/*
+ * What the guest sees of memory is to change: if it runs, its vCPUs are brought to rest and go on at once. vm_run does the
+ * changes. From one of its own vCPUs, or while it doesn't run.
+ */
+void vm_rest(struct vm *vm);
 
 /* Makes vCPUs as after a reset; the first one starts VM time. Memory stays. */
 int vm_reset(struct vm *vm) MUST_CHECK;

@@ -17,6 +17,13 @@ static uint64_t vmdisk_place(struct vm *vm, hpa_t like, uint64_t len)
     return at;
 }
 
+uint64_t vmdisk_map(struct vm *vm, hpa_t base, uint64_t len, bool writable)
+{
+    uint64_t at = vmdisk_place(vm, base, len);
+
+    return at && hostspace_map_disk(&vm->space, at, base, len, writable) == 0 ? at : 0;
+}
+
 void *vmdisk_image(struct vm *vm, hpa_t base, uint64_t len, bool writable)
 {
     hpa_t first = ALIGN_DOWN(base, PAGE_SIZE);
@@ -24,10 +31,8 @@ void *vmdisk_image(struct vm *vm, hpa_t base, uint64_t len, bool writable)
 
     if (!image_allows(first, bytes, vm_owner(vm), writable))
         return NULL;
-    at = vmdisk_place(vm, first, bytes);
-    if (!at || hostspace_map_disk(&vm->space, at, first, bytes, writable))
-        return NULL;
-    return (void *)(uintptr_t)(at + (base - first));
+    at = vmdisk_map(vm, first, bytes, writable);
+    return at ? (void *)(uintptr_t)(at + (base - first)) : NULL;
 }
 
 static bool vmdisk_back(struct vm *vm, uint64_t at, uint64_t len)

@@ -102,11 +102,19 @@ void vmmem_close(uint64_t before)
 /* What is scrubbed at once, while the core's other guests have to wait. */
 #define SCRUB_BYTES (256 * KiB)
 
-/* The next leaf of the VM's own memory from `scrubbed` on: images of disks stay as they are. */
+/* Is it for this VM to scrub? What others share with it, and images of disks, stay as they are. */
+static bool vmmem_scrubs(const struct vm *vm, hpa_t hpa)
+{
+    uint16_t owner = guestram_owner(hpa);
+
+    return owner == vm_owner(vm) || vmshare_scrubs(vm, owner);
+}
+
+/* The next leaf of that from `scrubbed` on. */
 static bool vmmem_scrub_find(struct vm *vm, struct pt_leaf *leaf)
 {
     while (vm->scrubbed < DISK_SIZE + WINDOW_SIZE) {
-        if (pt_lookup(&vm->space.pt, DISK_BASE + vm->scrubbed, leaf) && guestram_contains(leaf->hpa))
+        if (pt_lookup(&vm->space.pt, DISK_BASE + vm->scrubbed, leaf) && vmmem_scrubs(vm, leaf->hpa))
             return true;
         vm->scrubbed = leaf->addr + leaf->len - DISK_BASE;
     }
@@ -118,6 +126,7 @@ bool vmmem_scrub(struct vm *vm)
     struct pt_leaf leaf;
     uint64_t before, len;
 
+    vmshare_end(vm);
     if (!vmmem_scrub_find(vm, &leaf))
         return false;
     len = MIN(leaf.addr + leaf.len - DISK_BASE - vm->scrubbed, SCRUB_BYTES);
@@ -130,9 +139,8 @@ bool vmmem_scrub(struct vm *vm)
 
 static int vmmem_free_leaf(void *ctx, const struct pt_leaf *leaf)
 {
-    (void)ctx;
     if (leaf->addr >= DISK_BASE && leaf->addr - DISK_BASE < DISK_SIZE + WINDOW_SIZE &&
-        guestram_contains(leaf->hpa))
+        guestram_owner(leaf->hpa) == vm_owner(ctx))
         guestram_free(leaf->hpa, leaf->len);
     return 0;
 }
@@ -141,9 +149,10 @@ void vmmem_free(struct vm *vm)
 {
     while (vmmem_scrub(vm))
         ;
-    pt_visit(&vm->space.pt, vmmem_free_leaf, NULL);
+    pt_visit(&vm->space.pt, vmmem_free_leaf, vm);
     hostspace_free(&vm->space);
     pt_free(&vm->nested);
+    vmshare_leave(vm);
     vm->disk_used = 0;
     gmem_init(&vm->mem, (void *)(uintptr_t)WINDOW_BASE);
 }

@@ -389,6 +389,7 @@ size_t board_size(uint32_t vcpus, bool debug_exit, bool firmware)
 
 void board_remove(struct board *board)
 {
+    board_shmem_remove(board);
     board_virtio_remove(board);
     console_vm_remove(&board->console);
 }
@@ -413,7 +414,18 @@ int board_init(struct board *board, struct vm *vm, const struct board_config *co
         err = board_init_fwcfg(board, config->acpi);
     if (!err && config->debug_exit)
         err = board_init_test(board, board_set_irq);
-    return err ? err : board_virtio_init(board, config->devices);
+    if (!err)
+        err = board_virtio_init(board, config->devices);
+    return err ? err : board_shmem_init(board, config->devices);
+}
+
+uint32_t board_free_slot(const struct board *board)
+{
+    uint32_t slot = PC_SLOT_FIRST;
+
+    while (board->pci_bus.functions[slot])
+        slot++;
+    return slot;
 }
 
 static uint64_t board_ram_between(const struct gmem *mem, gpa_t from, gpa_t to)
@@ -448,6 +460,7 @@ void board_flush(struct board *board)
     vtext_flush(&board->text);
     lock_drop(&board->vm->devices);
     console_vm_flush(&board->console);
+    board_console_flush(board);
 }
 
 /* What a reset and the firmware leave behind. The clock and CMOS RAM live on, as with a battery. */
@@ -473,6 +486,7 @@ void board_reset(struct board *board)
     vkbc_reset(&board->kbc);
     vreset_reset(&board->reset);
     board_virtio_reset(board);
+    board_shmem_reset(board);
     board_reset_pci(board);
     vtext_reset(&board->text);
     vfwcfg_reset(&board->fwcfg);

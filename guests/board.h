@@ -59,6 +59,7 @@ struct board {
     struct vpcifixed bridge;
     struct vpiix piix; /* only with firmware */
     struct board_virtio virtio;
+    struct board_shmem shmem;
     struct console_vm console;
     uint64_t (*host_now)(void);
     void (*console_changed)(void);
@@ -89,6 +90,8 @@ size_t board_size(uint32_t vcpus, bool debug_exit, bool firmware);
 int board_init(struct board *board, struct vm *vm, const struct board_config *config) MUST_CHECK;
 /* Before the VM goes: gives back what the board has taken elsewhere; its own memory is the caller's. */
 void board_remove(struct board *board);
+/* The first slot of the PCI bus without a function. */
+uint32_t board_free_slot(const struct board *board);
 /* What a device of the board shows on the VM's console. */
 void board_console_write(struct board *board, const uint8_t *bytes, size_t len);
 /* What devices hold back for the console: the VM ends. */

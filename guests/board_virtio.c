@@ -90,42 +90,6 @@ static int nets_init(struct board *board, const struct board_devices *devices, u
     return err;
 }
 
-/* -- console ---------------------------------------------------------------------------------------------------- */
-
-static void console_write(void *ctx, const uint8_t *bytes, uint32_t len)
-{
-    board_console_write(ctx, bytes, len);
-}
-
-static bool console_ready(void *ctx)
-{
-    return console_vm_ready(&((struct board *)ctx)->console);
-}
-
-static void console_init_device(struct board *board, const struct board_devices *devices, uint32_t *slot)
-{
-    const struct virtio_console_config config = {
-        .write = console_write,
-        .ready = console_ready,
-        .ctx = board,
-        .packed = !devices->split_rings,
-    };
-
-    board->virtio.has_console = devices->console;
-    if (devices->console)
-        virtio_console_init(&board->virtio.console, &board->virtio.host, (*slot)++, &config);
-}
-
-bool board_virtio_type(struct board *board, uint8_t byte)
-{
-    struct board_virtio *b = &board->virtio;
-
-    if (!b->has_console || !virtio_console_listens(&b->console))
-        return false;
-    virtio_console_type(&b->console, byte);
-    return true;
-}
-
 /* -- random numbers --------------------------------------------------------------------------------------------- */
 
 static bool random_seed(struct board_virtio *b)
@@ -185,9 +149,11 @@ int board_virtio_init(struct board *board, const struct board_devices *devices)
         err = nets_init(board, devices, &slot);
     if (err)
         return err;
-    console_init_device(board, devices, &slot);
+    err = board_console_init(board, devices, &slot);
+    if (err)
+        return err;
     rng_init(board, devices, &slot);
-    return 0;
+    return board_vsock_init(board, devices);
 }
 
 void board_virtio_reset(struct board *board)
@@ -204,12 +170,16 @@ void board_virtio_reset(struct board *board)
         virtio_reset(&b->console.v);
     if (b->has_rng)
         virtio_reset(&b->rng.v);
+    if (b->vsock)
+        virtio_reset(&b->vsock->v);
 }
 
 void board_virtio_remove(struct board *board)
 {
     struct board_virtio *b = &board->virtio;
 
+    board_console_remove(board);
+    board_vsock_remove(board);
     for (uint32_t i = 0; i < b->net_count; i++) {
         virtio_net_remove(&b->nets[i]);
         frame_free(b->nets[i].port.buffer, frame_count(NET_BUFFER));

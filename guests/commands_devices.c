@@ -60,13 +60,30 @@ static void dev_net(const struct vm *vm, const struct virtio_net *n)
         (ull)received->dropped, (ull)n->too_short);
 }
 
+static void dev_vsock(const struct vm *vm, const struct virtio_vsock *s)
+{
+    dev_common(vm, &s->v);
+    monitor_print("vm=%s slot=%u cid=%llu sent=%llu received=%llu refused=%llu waiting=%u", vm->name,
+                  s->v.pci.slot, (ull)s->port.cid, (ull)s->port.sent, (ull)s->port.received,
+                  (ull)s->port.refused, s->port.used);
+}
+
+static void dev_shmem(const struct vm *vm, const struct board_shmem_device *d)
+{
+    monitor_print("vm=%s slot=%u kind=ivshmem shmem=%s bytes=%llu peer=%u sent=%llu received=%llu", vm->name,
+                  d->s.pci.slot, d->name, (ull)d->share->len, d->s.id, (ull)d->s.sent, (ull)d->s.received);
+}
+
 static void dev_look(struct vm *vm, const struct launch_args *args)
 {
     const struct board_virtio *b = &((struct board *)vm->board)->virtio;
 
+    const struct board_shmem *s = &((struct board *)vm->board)->shmem;
+
     (void)args;
     monitor_print("vm=%s devices=%u", vm->name,
-                  b->blk_count + (b->scsi != NULL) + b->net_count + b->has_console + b->has_rng);
+                  b->blk_count + (b->scsi != NULL) + b->net_count + b->has_console + b->has_rng +
+                      (b->vsock != NULL) + s->count);
     for (uint32_t i = 0; i < b->blk_count; i++)
         dev_blk(vm, &b->blks[i]);
     if (b->scsi)
@@ -77,6 +94,10 @@ static void dev_look(struct vm *vm, const struct launch_args *args)
         dev_common(vm, &b->console.v);
     if (b->has_rng)
         dev_common(vm, &b->rng.v);
+    if (b->vsock)
+        dev_vsock(vm, b->vsock);
+    for (uint32_t i = 0; i < s->count; i++)
+        dev_shmem(vm, &s->devices[i]);
 }
 
 static int command_dev(uint32_t count, const char *const *words)
@@ -93,7 +114,7 @@ static int command_dev(uint32_t count, const char *const *words)
 int commands_devices_init(void)
 {
     static const struct monitor_command commands[] = {
-        {"dev", "NAME", "shows a VM's disks, networks and other virtio devices", command_dev},
+        {"dev", "NAME", "shows a VM's disks, networks and other devices", command_dev},
     };
 
     return monitor_register(commands, ARRAY_SIZE(commands));

@@ -15,6 +15,8 @@
 #define CONFIG_MAX_DISKS   8
 #define CONFIG_MAX_CDROMS  4
 #define CONFIG_MAX_NETS    8
+#define CONFIG_MAX_SHMEMS  VM_SHARES_MAX
+#define CONFIG_MAX_PORTS   4
 #define CONFIG_MAX_HIDDEN  32
 #define CONFIG_MAX_CORES   256
 #define CONFIG_TEXT_MAX    (256 * KiB)
@@ -47,6 +49,19 @@ struct config_net {
     uint32_t line;
 };
 
+/* Memory that it shares with all VMs that name it. */
+struct config_shmem {
+    const char *name;
+    uint64_t bytes; /* a power of two */
+    uint32_t line;
+};
+
+/* A port of the virtio console. */
+struct config_port {
+    const char *name;
+    uint32_t line;
+};
+
 /* Kernel or firmware, and memory, are there in each VM that isn't bad; what isn't written has its default. */
 struct config_vm {
     const char *name;
@@ -57,7 +72,9 @@ struct config_vm {
     struct config_disk disks[CONFIG_MAX_DISKS];
     struct config_disk cdroms[CONFIG_MAX_CDROMS]; /* read-only */
     struct config_net nets[CONFIG_MAX_NETS];
-    uint32_t initrd_count, disk_count, cdrom_count, net_count, hidden_count;
+    struct config_shmem shmems[CONFIG_MAX_SHMEMS];
+    struct config_port ports[CONFIG_MAX_PORTS];
+    uint32_t initrd_count, disk_count, cdrom_count, net_count, shmem_count, port_count, hidden_count;
     const struct cpuid_feature *hidden[CONFIG_MAX_HIDDEN]; /* CPU features that it must not see */
     const char *cmdline;                                   /* never NULL */
     uint64_t memory;                                       /* bytes */
@@ -73,7 +90,9 @@ struct config_vm {
     enum pv_kind pv; /* which paravirtual interface its kernel is shown */
     bool rng;        /* a virtio entropy device */
     bool console;    /* a virtio console */
-    uint32_t rings;  /* what its virtio devices offer: enum config_rings */
+    uint32_t cid;    /* of a virtio socket device; 0: there is none */
+    uint32_t cid_line;
+    uint32_t rings; /* what its virtio devices offer: enum config_rings */
 };
 
 /* Holds its own strings, and is therefore not to be copied. */
@@ -93,8 +112,8 @@ typedef bool (*config_lookup)(void *ctx, const char *name);
 /* Reads a whole text, which need not end in NUL or newline. Returns the number of faults. */
 uint32_t config_parse(const char *text, size_t len, struct config *out, config_report report, void *ctx);
 /*
- * Looks for all files of all VMs, and for disks that are written by one VM and used elsewhere, too; such a fault makes the
- * VM bad. Returns the number of those.
+ * Looks for all files of all VMs, for disks that are written by one VM and used elsewhere, too, for shared memory that
+ * isn't as large as elsewhere, for ports named as VMs are and for sockets' numbers that aren't one VM's; such a fault makes the VM bad. Returns the number of those.
  */
 uint32_t config_check(struct config *config, config_lookup lookup, config_report report, void *ctx);
 /* The n-th of the files that a VM wants, from 0; NULL beyond the last. */

@@ -39,6 +39,12 @@ static bool set_number(struct config_parser *p, const struct key *key, char *val
     return true;
 }
 
+static bool set_cid(struct config_parser *p, const struct key *key, char *value)
+{
+    p->vm->cid_line = p->line;
+    return set_number(p, key, value);
+}
+
 static bool set_choice(struct config_parser *p, const struct key *key, char *value)
 {
     for (const struct choice *choice = key->choices; choice->name; choice++)
@@ -178,6 +184,69 @@ static bool set_net(struct config_parser *p, const struct key *key, char *value)
     return true;
 }
 
+/* Whether a VM has it already; a fault then. */
+static bool shmem_known(struct config_parser *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->vm->shmem_count; i++)
+        if (str_eq(p->vm->shmems[i].name, name)) {
+            config_fault(p, "shmem '%s' was given on line %u already", name, p->vm->shmems[i].line);
+            return true;
+        }
+    return false;
+}
+
+/* A base address register's size is a power of two. */
+static bool set_shmem(struct config_parser *p, const struct key *key, char *value)
+{
+    struct config_vm *vm = p->vm;
+    char *size = (char *)str_find(value, ':');
+    struct config_shmem shmem = {.line = p->line};
+
+    if (!room(p, key, vm->shmem_count, CONFIG_MAX_SHMEMS))
+        return true;
+    if (!size)
+        return false;
+    *size++ = '\0';
+    if (!str_number(size, true, &shmem.bytes) || shmem.bytes < PAGE_SIZE || shmem.bytes > VMSHARE_BYTES_MAX ||
+        (shmem.bytes & (shmem.bytes - 1)) || !config_name_good(value))
+        return false;
+    if (shmem_known(p, value))
+        return true;
+    shmem.name = config_keep(p, value);
+    vm->shmems[vm->shmem_count++] = shmem;
+    return true;
+}
+
+static bool port_known(struct config_parser *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->vm->port_count; i++)
+        if (str_eq(p->vm->ports[i].name, name)) {
+            config_fault(p, "virtio_port '%s' was given on line %u already", name, p->vm->ports[i].line);
+            return true;
+        }
+    return false;
+}
+
+/* What it writes is shown as VM.PORT, which has to fit as a VM's name does. */
+static bool set_port(struct config_parser *p, const struct key *key, char *value)
+{
+    struct config_vm *vm = p->vm;
+
+    if (!room(p, key, vm->port_count, CONFIG_MAX_PORTS))
+        return true;
+    if (!config_name_good(value))
+        return false;
+    if (port_known(p, value))
+        return true;
+    if (str_len(vm->name) + 1 + str_len(value) >= VM_NAME_MAX) {
+        config_fault(p, "virtio_port: '%s.%s' is longer than %u characters", vm->name, value,
+                     VM_NAME_MAX - 1);
+        return true;
+    }
+    vm->ports[vm->port_count++] = (struct config_port){config_keep(p, value), p->line};
+    return true;
+}
+
 static bool set_cpus(struct config_parser *p, const struct key *key, char *value)
 {
     (void)key;
@@ -232,6 +301,10 @@ static const struct key keys[] = {
      .set = set_net,
      .takes = "a switch's name, and perhaps ',mac=' with an address such as 52:54:00:12:34:56",
      .repeatable = true},
+    {.name = "shmem",
+     .set = set_shmem,
+     .takes = "NAME:SIZE, the size a power of two from 4K to 256M",
+     .repeatable = true},
     {.name = "on_crash",
      .set = set_choice,
      .takes = "stop, restart or hold",
@@ -247,6 +320,8 @@ static const struct key keys[] = {
     {.name = "hide", .set = set_hide, .takes = "names of CPU features with commas between them"},
     {.name = "autostart", .set = set_yes_no, .takes = "yes or no", FIELD(autostart)},
     {.name = "virtio_console", .set = set_yes_no, .takes = "yes or no", FIELD(console)},
+    {.name = "virtio_port", .set = set_port, .takes = "the name of a port", .repeatable = true},
+    {.name = "vsock", .set = set_cid, FIELD(cid), .min = 3, .max = UINT32_MAX - 1},
     {.name = "rng", .set = set_yes_no, .takes = "yes or no", FIELD(rng)},
     {.name = "debug_exit", .set = set_yes_no, .takes = "yes or no", FIELD(debug_exit)},
     {.name = "watchdog", .set = set_number, FIELD(watchdog), .min = 0, .max = DAY},

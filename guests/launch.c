@@ -233,6 +233,10 @@ static void launch_rested(struct launch *l)
 {
     launch_look look = l->look;
 
+    if (l->vm->resting) {
+        vm_run(l->vm);
+        return;
+    }
     if (!look) {
         l->vm->state = VM_PAUSED;
         launch_event(l, "paused", VM_STOP_NONE, 0);

@@ -121,6 +121,20 @@ static void launch_nets(const struct config_vm *vm, struct machine_spec *spec)
     }
 }
 
+static void launch_shmems(const struct config_vm *vm, struct machine_spec *spec)
+{
+    spec->shmem_count = vm->shmem_count;
+    for (uint32_t i = 0; i < vm->shmem_count; i++)
+        spec->shmems[i] = (struct machine_shmem){vm->shmems[i].name, vm->shmems[i].bytes};
+}
+
+static void launch_ports(const struct config_vm *vm, struct machine_spec *spec)
+{
+    spec->port_count = vm->port_count;
+    for (uint32_t i = 0; i < vm->port_count; i++)
+        spec->ports[i] = vm->ports[i].name;
+}
+
 /* A VM of the file; no cores named means all. */
 static int launch_add_vm(const struct boot_info *boot, const struct config_vm *vm)
 {
@@ -138,6 +152,7 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
         .pv = vm->pv,
         .rng = vm->rng,
         .console = vm->console,
+        .cid = vm->cid,
         .split_rings = vm->rings == RINGS_SPLIT,
         .watchdog = vm->watchdog,
         .hide_count = vm->hidden_count,
@@ -151,6 +166,8 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
     if (!launch_disks(boot, vm, &spec))
         return ERR_INVALID;
     launch_nets(vm, &spec);
+    launch_shmems(vm, &spec);
+    launch_ports(vm, &spec);
     for (uint32_t i = 0; i < ARRAY_SIZE(vm->cores); i++)
         any |= spec.cpus.bits[i] = vm->cores[i];
     for (uint32_t i = 0; i < CPU_MAX && !any; i++)
@@ -234,10 +251,31 @@ static bool launch_cores_fit(const struct machine_spec *s)
     return false;
 }
 
+/* Has a VM before that one, which starts by itself as well, the same shared memory? */
+static bool launch_shmem_counted(const struct machine_spec *before, const char *name)
+{
+    for (const struct launch *l = launches; &l->spec != before; l++)
+        for (uint32_t i = 0; i < l->spec.shmem_count && l->spec.autostart && !l->refused; i++)
+            if (str_eq(l->spec.shmems[i].name, name))
+                return true;
+    return false;
+}
+
+/* What a VM takes that others haven't taken for it. */
+static uint64_t launch_bytes(const struct machine_spec *s)
+{
+    uint64_t bytes = machine_memory_bytes(s);
+
+    for (uint32_t i = 0; i < s->shmem_count; i++)
+        if (!launch_shmem_counted(s, s->shmems[i].name))
+            bytes += ALIGN_UP(s->shmems[i].bytes, GUESTRAM_BLOCK);
+    return bytes;
+}
+
 /* What the machine can't give is refused before anything starts. */
 static bool launch_fits(const struct machine_spec *s, uint64_t left)
 {
-    uint64_t wanted = machine_memory_bytes(s);
+    uint64_t wanted = launch_bytes(s);
     bool cores = launch_cores_fit(s);
 
     if (wanted > left)
@@ -290,7 +328,7 @@ void launch_plan(void)
             continue;
         }
         if (s->autostart)
-            left -= MIN(left, machine_memory_bytes(s));
+            left -= MIN(left, launch_bytes(s));
         char quoted[QUOTED_MAX];
 
         log_event("plan",

@@ -21,6 +21,11 @@ struct machine_net {
     uint8_t mac[6];
 };
 
+struct machine_shmem {
+    const char *name;
+    uint64_t bytes;
+};
+
 /* What a VM is made of (DESIGN 6). Everything that it points to stays the caller's, and stays. */
 struct machine_spec {
     char name[VM_NAME_MAX];
@@ -39,8 +44,13 @@ struct machine_spec {
     struct machine_disk cdroms[CONFIG_MAX_CDROMS]; /* read-only */
     uint32_t net_count;
     struct machine_net nets[CONFIG_MAX_NETS];
+    uint32_t shmem_count;
+    struct machine_shmem shmems[CONFIG_MAX_SHMEMS];
+    uint32_t port_count;
+    const char *ports[CONFIG_MAX_PORTS]; /* of its virtio console */
     bool rng, console;
     enum pv_kind pv;
+    uint32_t cid;     /* of its socket device; 0: it has none */
     bool split_rings; /* its virtio devices offer no packed ones */
     uint32_t hide_count;
     const struct cpuid_feature *const *hide; /* features that its CPUID must not show */

@@ -6,6 +6,7 @@
 #include "core/lib/string.h"
 #include "core/vmdisk.h"
 #include "core/x86/entropy.h"
+#include "guests/shmems.h"
 #include "guests/switches.h"
 #include "mm/image.h"
 
@@ -105,6 +106,25 @@ static int nets_open(struct vm *vm, const struct machine_spec *spec, struct boar
     return 0;
 }
 
+static int shmems_open(struct vm *vm, const struct machine_spec *spec, struct board_devices *out)
+{
+    for (uint32_t i = 0; i < spec->shmem_count; i++) {
+        const struct machine_shmem *from = &spec->shmems[i];
+
+        out->shmems[i] = (struct board_shmem_from){.name = from->name,
+                                                   .share = vmshare_join(vm, from->name, from->bytes),
+                                                   .group = shmem_group_get(from->name)};
+        if (!out->shmems[i].share || !out->shmems[i].group) {
+            log_error("vm=%s: its shared memory '%s' can't be had: %llu KiB of guest memory in one piece are "
+                      "wanted",
+                      vm->name, from->name, (unsigned long long)from->bytes / KiB);
+            return ERR_NOMEM;
+        }
+    }
+    out->shmem_count = spec->shmem_count;
+    return 0;
+}
+
 int machine_devices(struct vm *vm, const struct machine_spec *spec, struct board_devices *out)
 {
     int err;
@@ -112,9 +132,15 @@ int machine_devices(struct vm *vm, const struct machine_spec *spec, struct board
     *out = (struct board_devices){.rng = spec->rng,
                                   .console = spec->console,
                                   .split_rings = spec->split_rings,
-                                  .entropy = entropy_read};
+                                  .entropy = entropy_read,
+                                  .cid = spec->cid,
+                                  .port_count = spec->port_count};
+    for (uint32_t i = 0; i < spec->port_count; i++)
+        out->ports[i] = spec->ports[i];
     err = disks_open(vm, spec, out);
     if (!err)
         err = cdroms_open(vm, spec, out);
-    return err ? err : nets_open(vm, spec, out);
+    if (!err)
+        err = nets_open(vm, spec, out);
+    return err ? err : shmems_open(vm, spec, out);
 }

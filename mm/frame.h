@@ -13,8 +13,11 @@ enum frame_owner {
     OWNER_HOST_PT, /* the hypervisor's page tables */
     OWNER_CPU,     /* per-core data and stacks */
     OWNER_VM = 16,
-    OWNER_MAX = 128, /* owners are below this */
+    OWNER_SHARE = 96, /* from here on: guest memory that several VMs share (core/vmshare.h) */
+    OWNER_MAX = 128,  /* owners are below this */
 };
+
+#define VMSHARE_MAX (OWNER_MAX - OWNER_SHARE)
 
 /*
  * Starts with an empty pool whose memory is mapped at direct + its physical address. The pool is in that state to begin

@@ -20,6 +20,11 @@ static uint32_t command_of(const struct vpci *f)
 
 /* -- base addresses --------------------------------------------------------------------------------------------- */
 
+static bool bar_is_wide(enum vpci_bar_kind kind)
+{
+    return kind == VPCI_BAR_MEMORY64 || kind == VPCI_BAR_PREFETCH64;
+}
+
 static uint64_t bar_base(const struct vpci *f, uint32_t n)
 {
     uint32_t low = get_le32(&f->config[PCI_BAR(n)]);
@@ -28,6 +33,7 @@ static uint64_t bar_base(const struct vpci *f, uint32_t n)
     case VPCI_BAR_IO:
         return low & ~3u;
     case VPCI_BAR_MEMORY64:
+    case VPCI_BAR_PREFETCH64:
         return (low & ~0xfu) | (uint64_t)get_le32(&f->config[PCI_BAR(n + 1)]) << 32;
     default:
         return low & ~0xfu;
@@ -58,6 +64,8 @@ static void bar_release(struct vpci *f, uint32_t n)
     if (bar->claimed && (!bar_decodes(f, n) || bar->base != bar_base(f, n))) {
         bar->claimed = bus_release(bar_bus(f, n), bar->base) != 0;
         assert(!bar->claimed);
+        if (f->desc.placed)
+            f->desc.placed(f->desc.dev, n, false, 0);
     }
 }
 
@@ -69,6 +77,8 @@ static void bar_claim(struct vpci *f, uint32_t n)
         return;
     bar->base = bar_base(f, n);
     bar->claimed = bus_claim(bar_bus(f, n), bar->base, bar->size, bar->handler, bar->dev, f->desc.name) == 0;
+    if (bar->claimed && f->desc.placed)
+        f->desc.placed(f->desc.dev, n, true, bar->base);
 }
 
 /* What this function gives up may be what another has waited for. */
@@ -242,15 +252,21 @@ void vpci_init(struct vpci *f, struct vpci_bus *bus, uint32_t slot, const struct
     vpciconf_add(bus->conf, VPCI_DEVFN(slot, 0), &f->function);
 }
 
+static const uint8_t bar_type[] = {
+    [VPCI_BAR_IO] = PCI_BAR_IO,
+    [VPCI_BAR_MEMORY64] = PCI_BAR_64,
+    [VPCI_BAR_PREFETCH64] = PCI_BAR_64 | PCI_BAR_PREFETCH,
+};
+
 void vpci_add_bar(struct vpci *f, uint32_t n, enum vpci_bar_kind kind, uint64_t size, bus_handler handler,
                   void *dev)
 {
-    bool wide = kind == VPCI_BAR_MEMORY64, io = kind == VPCI_BAR_IO;
+    bool wide = bar_is_wide(kind), io = kind == VPCI_BAR_IO;
 
     assert(n + wide < PCI_BARS && (size & (size - 1)) == 0 && size >= (io ? 4u : 16u));
     assert(io ? size <= 256 : size <= (wide ? BIT(46) : BIT(31)));
     f->bars[n] = (struct vpci_bar){.kind = kind, .size = size, .handler = handler, .dev = dev};
-    put_le32(&f->config[PCI_BAR(n)], io ? PCI_BAR_IO : wide ? PCI_BAR_64 : 0);
+    put_le32(&f->config[PCI_BAR(n)], bar_type[kind]);
     put_le32(&f->writable[PCI_BAR(n)], (uint32_t) ~(size - 1));
     if (wide)
         put_le32(&f->writable[PCI_BAR(n + 1)], (uint32_t)(~(size - 1) >> 32));

@@ -26,7 +26,7 @@ struct vpci_bus {
     struct vpci *functions[VPCI_SLOTS];
 };
 
-enum vpci_bar_kind { VPCI_BAR_NONE, VPCI_BAR_IO, VPCI_BAR_MEMORY, VPCI_BAR_MEMORY64 };
+enum vpci_bar_kind { VPCI_BAR_NONE, VPCI_BAR_IO, VPCI_BAR_MEMORY, VPCI_BAR_MEMORY64, VPCI_BAR_PREFETCH64 };
 
 struct vpci_bar {
     enum vpci_bar_kind kind;
@@ -45,6 +45,8 @@ struct vpci_config {
     uint16_t class;            /* class, subclass */
     void (*reset)(void *dev);  /* a function level reset */
     void (*master)(void *dev); /* it may write to memory from here on */
+    /* A base address register decodes there from now on, or nowhere. */
+    void (*placed)(void *dev, uint32_t bar, bool there, uint64_t addr);
     /* Registers of a capability of its own are to be read, or were written. */
     void (*config)(void *dev, uint32_t offset, uint32_t size, bool write);
     void *dev;

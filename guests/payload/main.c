@@ -3,6 +3,7 @@
  * for the measurements of one CPU, `bench=pair` or `bench=switch` for those of two, `fault=KIND` to end the machine in one
  * of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KIND` are for VMs beside others, `for=MS` says how long;
  * `ipi=N` sends so many to a second CPU that runs, or with `halted` sleeps; `after=MS` has all of this wait first.
+ * `sockets=CID` talks to another VM; `share` uses the memory that another VM, which runs the same, shares with this one.
  * `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
  */
 #include "guests/payload/bench.h"
@@ -96,6 +97,8 @@ static bool company_run(void)
     const char *hog = option_find("hog");
     uint32_t ms = option_number("for", 1000), beat = option_number("beat", 0), cpus = option_number("smp", 0);
     uint32_t ipis = option_number("ipi", 0);
+    uint32_t other = option_number("sockets", 0);
+    bool share = option_find("share");
 
     if (hog)
         hog_run(str_starts(hog, "hog=") ? hog + 4 : "", MAX(cpus, 1), ms);
@@ -103,11 +106,15 @@ static bool company_run(void)
         beat_run(beat, ms);
     else if (ipis)
         ipi_run(ipis, option_find("halted"));
+    else if (share)
+        share_run(cpus);
+    else if (other)
+        sockets_run(other);
     else if (cpus && option_find("fault"))
         smp_start(cpus);
     else if (cpus)
         smp_run_tests(cpus);
-    return hog || beat || ipis || (cpus && !option_find("fault"));
+    return hog || beat || ipis || share || other || (cpus && !option_find("fault"));
 }
 
 static void alone_run(void)
@@ -139,6 +146,7 @@ void payload_main(void)
     print("first-instruction tsc=%llu", (unsigned long long)first_tsc);
     interrupts_init();
     company = option_find("hog") || option_find("beat") || option_find("smp") || option_find("ipi") ||
+              option_find("share") || option_find("sockets") ||
               option_find("after") || option_find("pattern");
     clocks_init(!company);
     if (option_number("after", 0))

@@ -88,11 +88,15 @@ class Stream:
             event = parse_event(own["text"]) if own["text"].startswith("event=") else None
             return Line(KEEL, own["text"], float(own["seconds"]), event, False, whole)
         vm = VM_LINE.match(whole)
-        if vm and (vm["name"] == KEEL or vm["name"] in self.names):
+        if vm and (vm["name"] == KEEL or self.known(vm["name"])):
             return self.of(vm["name"], vm["text"], whole)
         if whole.startswith("keel> "):
             return self.of(KEEL, whole, whole)
         return self.of(self.focus, whole, whole)
+
+    def known(self, name):
+        """A VM, or a port of its virtio console: VM.PORT, which is a source of its own."""
+        return name in self.names or any(name.startswith(vm + ".") for vm in self.names)
 
     def of(self, source, text, whole):
         """A line that was shown before its end, as another's came in between, is shown again when it has grown."""

@@ -1,4 +1,5 @@
 """ISO images for tests, built when first wanted and kept below build/isos/ by the hash of what is in them."""
+import gzip
 import hashlib
 import os
 import subprocess
@@ -69,6 +70,17 @@ def keel_iso(modules, options="", efi=False, acpi=(), holes=(), msrs=(), elf=KEE
     for number, value in msrs:
         arguments += ["--wrmsr", "%#x" % number, "%#x" % value]
     return build(arguments, [elf] + [path for path, _ in modules] + list(acpi), efi)
+
+
+def program(source, directory):
+    """A compressed archive, to be put behind an initramfs, with a C program of ours as /program."""
+    path = os.path.join(directory, "program")
+    subprocess.run(["gcc", "-O2", "-Wall", "-Werror", "-static", "-o", path, source], check=True)
+    archive = subprocess.run(["cpio", "--create", "--format=newc", "--owner=+0:+0", "--quiet"], cwd=directory, check=True,
+                             input=b"program\n", stdout=subprocess.PIPE).stdout
+    with open(path + ".gz", "wb") as out:
+        out.write(gzip.compress(archive, mtime=0))
+    return path + ".gz"
 
 
 def linux_iso(cmdline="console=ttyS0", efi=False):

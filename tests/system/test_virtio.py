@@ -4,6 +4,7 @@ import re
 import pytest
 import virtio
 import vms
+from monitor import Monitor
 
 # Disks and networks go through the same rings and interrupts on Bochs, which is slow.
 pytestmark = pytest.mark.only("qemu-svm", "qemu-kvm", why="the models are the same, and Bochs is slow")
@@ -35,3 +36,19 @@ def test_console(machine, tmp_path):
     assert keel.finish(120) == "clean"
     lines = vms.output(keel, "vm")
     assert lines[lines.index("1"):][:2000] == [str(n) for n in range(1, 2001)]
+
+
+def test_ports(machine, tmp_path):
+    """Ports with names, in both directions, each with a console of its own; typed text goes where `console` leads."""
+    command = virtio.run(virtio.loading("virtio_console"), "for p in 1 2; do until grep . /sys/class/virtio-ports/vport0p$p/name 2>/dev/null; do usleep 1000; done; done",
+                         "seq 1000 >/dev/vport0p1", "exec 3<>/dev/vport0p2", "echo from-the-port >&3", "read line <&3", "echo got-$line >&3")
+    sections = [virtio.section("vm", virtio_console="yes", cmdline="console=ttyS0 quiet " + command) + "virtio_port = log\nvirtio_port = talk\n"]
+    keel = virtio.boot(machine, tmp_path, sections, counted=True, memory=512)
+    keel.machine.expect(r"vm.talk\| from-the-port", 120)
+    Monitor(keel).enter()
+    keel.machine.send("console vm.talk\r")
+    keel.machine.send("some text\n")
+    keel.machine.expect("got-some text", 30)
+    assert keel.finish(120) == "clean"
+    assert [line for line in vms.output(keel, "vm") if line in ("log", "talk")] == ["log", "talk"]
+    assert [line for line in vms.output(keel, "vm.log") if line] == [str(n) for n in range(1, 1001)]

@@ -24,6 +24,19 @@ static void test_values(void **state)
     expect_line("cdrom = a b", "cdrom takes " NAME_TEXT ", not 'a b'");
     expect_line("cdrom =", "cdrom has no value: it takes " NAME_TEXT);
     expect_line("virtio_rings = both", "virtio_rings takes packed or split, not 'both'");
+    expect_line("shmem = ring", "shmem takes NAME:SIZE, the size a power of two from 4K to 256M, not 'ring'");
+    expect_line("shmem = ring:3M",
+                "shmem takes NAME:SIZE, the size a power of two from 4K to 256M, not 'ring:3M'");
+    expect_line("shmem = ring:2K",
+                "shmem takes NAME:SIZE, the size a power of two from 4K to 256M, not 'ring:2K'");
+    expect_line("shmem = ring:512M",
+                "shmem takes NAME:SIZE, the size a power of two from 4K to 256M, not 'ring:512M'");
+    expect_line("shmem = -:1M", "shmem takes NAME:SIZE, the size a power of two from 4K to 256M, not '-:1M'");
+    expect_line("virtio_port = a b", "virtio_port takes the name of a port, not 'a b'");
+    expect_line("virtio_port = a-name-that-is-much-too-long.x",
+                "virtio_port: 'a.a-name-that-is-much-too-long.x' is longer than 31 characters");
+    expect_line("vsock = 2", "vsock takes a number from 3 to 4294967294, not '2'");
+    expect_line("vsock = 4294967295", "vsock takes a number from 3 to 4294967294, not '4294967295'");
     expect_line("rng = maybe", "rng takes yes or no, not 'maybe'");
     expect_line("virtio_console = hvc0", "virtio_console takes yes or no, not 'hvc0'");
 }
@@ -87,13 +100,61 @@ static void test_shared_disks(void **state)
     assert_false(c.vms[1].bad);
 }
 
+static void test_ports(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[vm a]\nkernel=k\nmemory=4M\nvirtio_port=x\nvirtio_port=y.z\n"
+                           "[vm a.y.z]\nkernel=k\nmemory=4M\n"),
+                     0);
+    assert_int_equal(c.vms[0].port_count, 2);
+    assert_string_equal(c.vms[0].ports[1].name, "y.z");
+    assert_int_equal(config_check(&c, lookup, report, &c), 1);
+    assert_string_equal(told, "5: virtio_port 'y.z' would speak as VM 'a.y.z' of line 6\n");
+    expect("[vm a]\nkernel=k\nmemory=4M\nvirtio_port=x\nvirtio_port=x\n",
+           "5: virtio_port 'x' was given on line 4 already\n");
+}
+
+/* A socket's number is one VM's. */
+static void test_sockets(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[vm a]\nkernel=k\nmemory=4M\nvsock=5\n[vm b]\nkernel=k\nmemory=4M\nvsock=6\n"
+                           "[vm c]\nkernel=k\nmemory=4M\n[vm d]\nkernel=k\nmemory=4M\nvsock=5\n"),
+                     0);
+    assert_int_equal(c.vms[1].cid, 6);
+    assert_int_equal(c.vms[2].cid, 0);
+    assert_int_equal(config_check(&c, lookup, report, &c), 1);
+    assert_string_equal(told, "15: vsock 5 is that of VM 'a' on line 4\n");
+    assert_true(c.vms[3].bad && !c.vms[0].bad);
+}
+
+/* All that share a memory agree on its size. */
+static void test_shared_memory(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[vm a]\nkernel=k\nmemory=4M\nshmem=x:4M\nshmem=y:4K\n"
+                           "[vm b]\nkernel=k\nmemory=4M\nshmem=x:4096K\n"
+                           "[vm c]\nkernel=k\nmemory=4M\nshmem=x:2M\n"),
+                     0);
+    assert_int_equal(c.vms[0].shmem_count, 2);
+    assert_int_equal(c.vms[0].shmems[1].bytes, 4 * KiB);
+    assert_string_equal(c.vms[1].shmems[0].name, "x");
+    assert_int_equal(config_check(&c, lookup, report, &c), 3);
+    assert_string_equal(told, "4: shmem 'x' has another size on line 13: all that share it have the same\n"
+                              "9: shmem 'x' has another size on line 13: all that share it have the same\n"
+                              "13: shmem 'x' has another size on line 4: all that share it have the same\n");
+    assert_true(c.vms[0].bad && c.vms[1].bad && c.vms[2].bad);
+    assert_int_equal(parse("[vm a]\nkernel=k\nmemory=4M\nshmem=x:4M\nshmem=x:4M\n"), 1);
+    assert_string_equal(told, "5: shmem 'x' was given on line 4 already\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_disks),
-        cmocka_unit_test(test_cdroms),
-        cmocka_unit_test(test_shared_disks),
+        cmocka_unit_test(test_values),        cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_cdroms),        cmocka_unit_test(test_shared_disks),
+        cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_sockets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

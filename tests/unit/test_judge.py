@@ -69,6 +69,11 @@ def test_lines():
     assert [line.text for line in lines[8:]] == ["a| b", "", "vm=web state=running"]
 
 
+def test_ports():
+    """What comes from a port of a VM's virtio console isn't the VM's own output."""
+    assert [line.source for line in lines_of(BOOT + "web.log| a\r\nweb| b\r\nweblog| c\r\n")[8:]] == ["web.log", "web", "web"]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
 def test_torn(size):
     """However the bytes come, the lines are the same; a character of several bytes is one."""
