@@ -205,6 +205,8 @@ NORETURN void fault_run(const char *kind);
 void smp_run_tests(uint32_t cpus);
 /* Says that it lives every period; then the end. */
 void beat_run(uint32_t period_ms, uint32_t ms);
+/* Against its own devices. */
+void attack_run(uint32_t cpus);
 /* With another VM, over the memory that they share. */
 void share_run(uint32_t cpus);
 /* With another VM, by their socket devices; `other` is its number. */

@@ -54,6 +54,12 @@ static inline void fuzz_set(uint64_t offset, uint32_t size, uint64_t value)
     bus_dispatch(&fuzz_mmio, &access);
 }
 
+/* Where a queue's rings are; those of further ones lie over the first four's. */
+static inline uint32_t fuzz_place(uint32_t queue)
+{
+    return (queue & 3) * 0x1000;
+}
+
 /* As a driver would, so that what follows has a device that works; addresses of the rings are anywhere in two pages. */
 static inline void fuzz_virtio_bring_up(const struct virtio *v)
 {
@@ -73,9 +79,9 @@ static inline void fuzz_virtio_bring_up(const struct virtio *v)
     for (uint32_t queue = 0; queue < v->desc.queues; queue++) {
         fuzz_set(0x16, 2, queue);
         fuzz_set(0x18, 2, 4u << (choice >> 2 & 3));
-        fuzz_set(0x20, 8, queue * 0x1000);
-        fuzz_set(0x28, 8, queue * 0x1000 + 0x400);
-        fuzz_set(0x30, 8, queue * 0x1000 + 0x800);
+        fuzz_set(0x20, 8, fuzz_place(queue));
+        fuzz_set(0x28, 8, fuzz_place(queue) + 0x400);
+        fuzz_set(0x30, 8, fuzz_place(queue) + 0x800);
         fuzz_set(0x1c, 2, 1);
     }
     fuzz_set(0x14, 1, 15);
@@ -122,16 +128,16 @@ static inline void fuzz_desc_put(const struct vring *ring, uint8_t *table, uint3
 static inline uint8_t *fuzz_ring(const struct virtio *v, uint32_t queue)
 {
     const struct vring *ring = &v->queues[queue].ring;
-    bool good = v->queues[queue].enabled && ring->desc == queue * 0x1000 && ring->size <= 32;
+    bool good = v->queues[queue].enabled && ring->desc == fuzz_place(queue) && ring->size <= 32;
 
-    return good ? fuzz_memory + queue * 0x1000 : NULL;
+    return good ? fuzz_memory + fuzz_place(queue) : NULL;
 }
 
 /* The descriptors that were put become a chain, and the device is told. */
 static inline void fuzz_chain_ready(const struct virtio *v, uint32_t queue)
 {
     const struct vring *ring = &v->queues[queue].ring;
-    uint8_t *base = fuzz_memory + queue * 0x1000;
+    uint8_t *base = fuzz_memory + fuzz_place(queue);
 
     if (!ring->packed) {
         put_le16(base + 0x400 + 4 + 2 * (ring->avail % ring->size), ring->avail % ring->size);
