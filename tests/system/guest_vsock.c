@@ -59,7 +59,8 @@ static void echo(int s)
         struct pollfd p = {s, POLLIN | (sent < BYTES ? POLLOUT : 0), 0};
 
         poll(&p, 1, -1);
-        if ((p.revents & POLLOUT) && (n = send(s, bytes + sent, BYTES - sent < PIECE ? BYTES - sent : PIECE, MSG_DONTWAIT)) > 0)
+        if ((p.revents & POLLOUT) &&
+            (n = send(s, bytes + sent, BYTES - sent < PIECE ? BYTES - sent : PIECE, MSG_DONTWAIT)) > 0)
             sent += n;
         if (p.revents & (POLLIN | POLLHUP)) {
             if ((n = recv(s, back + taken, BYTES - taken, 0)) <= 0)
