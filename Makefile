@@ -44,7 +44,9 @@ PURE_CORE := \
 	core/monitor_table.c \
 	core/msr.c \
 	core/pv_call.c \
+	core/pv_hyperv.c \
 	core/pv_kvm.c \
+	core/pv_synic.c \
 	core/sched.c \
 	core/site.c \
 	core/stats.c \

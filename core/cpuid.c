@@ -249,7 +249,7 @@ static void cpuid_signature(struct cpuid_entry *e, const char text[12])
  * listed in 40000001H (with `pv = none` there are none), that x2APIC works without interrupt remapping, and 40000010H has the
  * clock rates.
  */
-static void cpuid_hypervisor(struct cpuid_table *table, const struct cpuid_policy *p)
+static void cpuid_kvm(struct cpuid_table *table, const struct cpuid_policy *p)
 {
     struct cpuid_entry *e = cpuid_add(table, CPUID_HYPERVISOR_BASE, 0);
 
@@ -260,6 +260,45 @@ static void cpuid_hypervisor(struct cpuid_table *table, const struct cpuid_polic
     e = cpuid_add(table, CPUID_HYPERVISOR_BASE + 0x10, 0);
     e->eax = (uint32_t)(p->tsc_hz / 1000);
     e->ebx = (uint32_t)(p->apic_hz / 1000);
+}
+
+/*
+ * Hyper-V's (TLFS 2.4): the MSRs that there are, direct timers, the rates of the clocks. Advised: relaxed timing, no automatic EOI,
+ * and where the CPU doesn't end interrupts itself, MSRs for the LAPIC.
+ */
+#define HV_PRIVILEGES  (BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(9) | BIT(11))
+#define HV_FEATURES    (BIT(8) | BIT(19))
+#define HV_APIC_MSRS   BIT(3)
+#define HV_RELAXED     BIT(5)
+#define HV_NO_AUTO_EOI BIT(9)
+
+static void cpuid_hyperv(struct cpuid_table *table, const struct cpuid_policy *p)
+{
+    struct cpuid_entry *e = cpuid_add(table, CPUID_HYPERVISOR_BASE, 0);
+
+    e->eax = CPUID_HYPERVISOR_BASE + 5;
+    cpuid_signature(e, "Microsoft Hv");
+    e = cpuid_add(table, CPUID_HYPERVISOR_BASE + 1, 0);
+    e->eax = 0x31237648; /* "Hv#1": conforms */
+    cpuid_add(table, CPUID_HYPERVISOR_BASE + 2, 0);
+    e = cpuid_add(table, CPUID_HYPERVISOR_BASE + 3, 0);
+    e->eax = (uint32_t)HV_PRIVILEGES;
+    e->edx = (uint32_t)HV_FEATURES;
+    e = cpuid_add(table, CPUID_HYPERVISOR_BASE + 4, 0);
+    e->eax = (uint32_t)(HV_RELAXED | HV_NO_AUTO_EOI | (p->caps & BIT(CAP_APICV) ? 0 : HV_APIC_MSRS));
+    e->ebx = UINT32_MAX; /* no notice of long spins */
+    e = cpuid_add(table, CPUID_HYPERVISOR_BASE + 5, 0);
+    e->eax = p->vcpus;
+}
+
+static void cpuid_hypervisor(struct cpuid_table *table, const struct cpuid_policy *p)
+{
+    struct cpuid_entry *e;
+
+    if (p->pv == PV_HYPERV)
+        cpuid_hyperv(table, p);
+    else
+        cpuid_kvm(table, p);
     e = cpuid_add(table, CPUID_KEEL_BASE, 0);
     e->eax = CPUID_KEEL_BASE;
     cpuid_signature(e, "KeelKeelKeel");

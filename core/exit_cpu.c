@@ -106,12 +106,10 @@ void exit_pause(struct vcpu *vcpu)
 void exit_hypercall(struct vcpu *vcpu, uint32_t cpl)
 {
     vcpu->stats.exits[STATS_HYPERCALL]++;
-    if (UNLIKELY(cpl != 0)) {
+    if (UNLIKELY(cpl != 0) || !pv_call(vcpu))
         event_raise_ud(vcpu);
-        return;
-    }
-    vcpu->gpr[REG_RAX] = LIKELY(vcpu->vm->pv.kind == PV_KVM) ? pv_kvm_call(vcpu) : (uint64_t)-1000;
-    vcpu_advance(vcpu);
+    else
+        vcpu_advance(vcpu);
 }
 
 static void exit_rdmsr_show(struct vcpu *vcpu, uint64_t value)

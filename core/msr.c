@@ -356,6 +356,7 @@ static const struct msr_row msr_rows[] = {
     ROW(MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_deadline, write_deadline),
     ROW(MSR_X2APIC_BASE, MSR_X2APIC_LAST, read_x2apic, write_x2apic),
     ROW(MSR_XSS, MSR_XSS, read_xss, write_xss),
+    ROW(MSR_HV_FIRST, MSR_HV_LAST, hv_read_msr, hv_write_msr),
     ROW(MSR_KVM_FIRST, MSR_KVM_POLL_CONTROL, pv_kvm_read_msr, pv_kvm_write_msr),
     ROW(MSR_EFER, MSR_EFER, read_efer, write_efer),
     ROW(MSR_STAR, MSR_STAR, read_switched, write_switched),

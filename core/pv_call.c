@@ -1,4 +1,4 @@
-/* KVM's hypercalls (hypercalls.rst): number in RAX, operands in RBX, RCX, RDX, RSI. */
+/* Hypercalls. KVM's (hypercalls.rst): number in RAX, operands in RBX, RCX, RDX, RSI. */
 #include "core/event.h"
 #include "core/fetch.h"
 #include "core/pv.h"
@@ -9,6 +9,9 @@
 #define CALL_KICK_CPU    5
 #define CALL_SEND_IPI    10
 #define CALL_SCHED_YIELD 11
+
+#define HV_CALL_LONG_SPIN_WAIT 8
+#define HV_INVALID_CALL        2
 
 #define ERROR_INVALID ((uint64_t)-22)
 #define ERROR_NO_CALL ((uint64_t)-1000)
@@ -71,9 +74,8 @@ static uint64_t call_yield(const struct vcpu *vcpu, uint64_t id)
     return 0;
 }
 
-uint64_t pv_kvm_call(struct vcpu *vcpu)
+static uint64_t kvm_call(struct vcpu *vcpu, bool wide)
 {
-    bool wide = vcpu_insn_mode(vcpu) == INSN_MODE_64;
     uint64_t mask = wide ? UINT64_MAX : UINT32_MAX;
     const uint64_t operands[4] = {vcpu->gpr[REG_RBX] & mask, vcpu->gpr[REG_RCX] & mask,
                                   vcpu->gpr[REG_RDX] & mask, vcpu->gpr[REG_RSI] & mask};
@@ -90,4 +92,39 @@ uint64_t pv_kvm_call(struct vcpu *vcpu)
     default:
         return ERROR_NO_CALL;
     }
+}
+
+/* TLFS 3.7: the code in the low half of the input. */
+bool hv_call(struct vcpu *vcpu, uint64_t *result)
+{
+    uint64_t input = vcpu->gpr[REG_RCX];
+
+    if (!(vcpu->vm->pv.hv.hypercall & PV_ENABLED))
+        return false;
+    if (vcpu_insn_mode(vcpu) != INSN_MODE_64)
+        input = (uint32_t)vcpu->gpr[REG_RAX];
+    *result = HV_INVALID_CALL;
+    if ((uint16_t)input == HV_CALL_LONG_SPIN_WAIT) {
+        run_yield();
+        *result = 0;
+    }
+    return true;
+}
+
+/* Hyper-V's results are in EDX:EAX outside of 64-bit mode. */
+bool pv_call(struct vcpu *vcpu)
+{
+    bool wide = vcpu_insn_mode(vcpu) == INSN_MODE_64;
+    uint64_t result = ERROR_NO_CALL;
+
+    if (vcpu->vm->pv.kind == PV_KVM) {
+        result = kvm_call(vcpu, wide);
+    } else if (vcpu->vm->pv.kind == PV_HYPERV) {
+        if (!hv_call(vcpu, &result))
+            return false;
+        if (!wide)
+            vcpu->gpr[REG_RDX] = result >> 32;
+    }
+    vcpu->gpr[REG_RAX] = result;
+    return true;
 }

@@ -18,8 +18,7 @@
 #define ADDRESS(value)   ((value) & ~3ull)
 #define ADDRESS_RESERVED BIT(1)
 
-/* Memory that is shared must be RAM. NULL: it isn't. */
-static void *area(const struct vcpu *vcpu, gpa_t gpa, uint32_t len)
+void *pv_area(const struct vcpu *vcpu, gpa_t gpa, uint32_t len)
 {
     const struct gmem *mem = &vcpu->vm->mem;
 
@@ -48,7 +47,7 @@ static void versioned_write(volatile uint32_t *to, const uint32_t *words, uint32
 static void clock_write(struct vcpu *vcpu)
 {
     const struct vm_pv *pv = &vcpu->vm->pv;
-    void *to = area(vcpu, ADDRESS(vcpu->pv.system_time), CLOCK_WORDS * 4);
+    void *to = pv_area(vcpu, ADDRESS(vcpu->pv.system_time), CLOCK_WORDS * 4);
     uint32_t spare = (uint32_t)__builtin_clzll(pv->clock.mult);
     uint8_t shift = (uint8_t)(64 - pv->clock.shift - spare);
     uint32_t words[CLOCK_WORDS] = {
@@ -67,12 +66,12 @@ static void wall_clock_write(struct vcpu *vcpu)
 {
     uint32_t words[WALL_WORDS] = {[1] = (uint32_t)vcpu->vm->pv.unix_time};
 
-    versioned_write(area(vcpu, vcpu->pv.wall_clock, WALL_WORDS * 4), words, WALL_WORDS);
+    versioned_write(pv_area(vcpu, vcpu->pv.wall_clock, WALL_WORDS * 4), words, WALL_WORDS);
 }
 
 static bool set_wall_clock(struct vcpu *vcpu, uint64_t value)
 {
-    if ((value & 3) || !area(vcpu, value, WALL_WORDS * 4))
+    if ((value & 3) || !pv_area(vcpu, value, WALL_WORDS * 4))
         return false;
     vcpu->pv.wall_clock = value;
     wall_clock_write(vcpu);
@@ -81,7 +80,8 @@ static bool set_wall_clock(struct vcpu *vcpu, uint64_t value)
 
 static bool set_system_time(struct vcpu *vcpu, uint64_t value)
 {
-    if ((value & PV_ENABLED) && ((value & ADDRESS_RESERVED) || !area(vcpu, ADDRESS(value), CLOCK_WORDS * 4)))
+    if ((value & PV_ENABLED) &&
+        ((value & ADDRESS_RESERVED) || !pv_area(vcpu, ADDRESS(value), CLOCK_WORDS * 4)))
         return false;
     vcpu->pv.system_time = value;
     if (value & PV_ENABLED)
@@ -95,7 +95,7 @@ static void clocks_differ(struct vm *vm)
     vm->pv.clocks_differ = true;
     for (uint32_t i = 0; i < vm->vcpu_count; i++) {
         struct vcpu *other = vm->vcpus[i];
-        uint8_t *page = area(other, ADDRESS(other->pv.system_time), CLOCK_WORDS * 4);
+        uint8_t *page = pv_area(other, ADDRESS(other->pv.system_time), CLOCK_WORDS * 4);
 
         if (page && (other->pv.system_time & PV_ENABLED))
             __atomic_fetch_and(&page[CLOCK_FLAGS], (uint8_t)~CLOCK_STABLE, __ATOMIC_RELAXED);
@@ -106,6 +106,8 @@ void pv_tsc_adjusted(struct vcpu *vcpu)
 {
     struct vm *vm = vcpu->vm;
 
+    if (vm->pv.kind == PV_HYPERV)
+        hv_tsc_adjusted(vcpu);
     if (vm->pv.kind != PV_KVM)
         return;
     for (uint32_t i = 0; i < vm->vcpu_count && !vm->pv.clocks_differ; i++)
@@ -119,7 +121,7 @@ void pv_tsc_adjusted(struct vcpu *vcpu)
 
 static uint8_t *steal_area(struct vcpu *vcpu)
 {
-    return area(vcpu, vcpu->pv.steal & ~MASK(6), STEAL_BYTES);
+    return pv_area(vcpu, vcpu->pv.steal & ~MASK(6), STEAL_BYTES);
 }
 
 /* Other vCPUs of the guest may have left a flush to be done, instead of an interrupt. */
@@ -148,7 +150,7 @@ void pv_steal_end(struct vcpu *vcpu)
 
 static bool set_steal(struct vcpu *vcpu, uint64_t value)
 {
-    if ((value & STEAL_RESERVED) || ((value & PV_ENABLED) && !area(vcpu, value & ~MASK(6), STEAL_BYTES)))
+    if ((value & STEAL_RESERVED) || ((value & PV_ENABLED) && !pv_area(vcpu, value & ~MASK(6), STEAL_BYTES)))
         return false;
     vcpu->pv.steal = value;
     vcpu->pv.waited_told = vcpu->sched.waited;
@@ -162,7 +164,7 @@ static bool set_steal(struct vcpu *vcpu, uint64_t value)
 /* Not where the CPU itself ends interrupts without an exit. */
 static bool set_eoi(struct vcpu *vcpu, uint64_t value)
 {
-    uint8_t *flag = value & PV_ENABLED ? area(vcpu, ADDRESS(value), 4) : NULL;
+    uint8_t *flag = value & PV_ENABLED ? pv_area(vcpu, ADDRESS(value), 4) : NULL;
 
     if (vcpu->vapic || (value & ADDRESS_RESERVED) || ((value & PV_ENABLED) && !flag))
         return false;
@@ -208,6 +210,9 @@ bool pv_kvm_write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 void pv_reset(struct vcpu *vcpu)
 {
-    vcpu->pv = (struct vcpu_pv){.poll = 1};
+    hv_reset(vcpu);
+    vcpu->pv.wall_clock = vcpu->pv.system_time = vcpu->pv.steal = vcpu->pv.eoi = 0;
+    vcpu->pv.poll = 1;
+    vcpu->pv.kicked = false;
     vcpu->vm->pv.clocks_differ = false;
 }

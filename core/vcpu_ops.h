@@ -12,7 +12,8 @@ struct hostspace;
 struct vcpu_code;
 
 struct vendor {
-    const char *name; /* "vmx" or "svm" */
+    const char *name;     /* "vmx" or "svm" */
+    uint8_t hypercall[3]; /* VMCALL or VMMCALL */
     /*
      * Can this core be used? Returns 0 and what it can do (only the caps that it knows of), or ERR_NOTSUP and a sentence
      * for a person in *why: "VT-x is locked off by the firmware (IA32_FEATURE_CONTROL)". Changes nothing.

@@ -276,7 +276,7 @@ static bool set_hide(struct config_parser *p, const struct key *key, char *value
 static const struct choice crashes[] = {
     {"stop", ON_CRASH_STOP}, {"restart", ON_CRASH_RESTART}, {"hold", ON_CRASH_HOLD}, {NULL, 0}};
 static const struct choice rings[] = {{"packed", RINGS_PACKED}, {"split", RINGS_SPLIT}, {NULL, 0}};
-static const struct choice pvs[] = {{"none", PV_NONE}, {"kvm", PV_KVM}, {NULL, 0}};
+static const struct choice pvs[] = {{"none", PV_NONE}, {"kvm", PV_KVM}, {"hyperv", PV_HYPERV}, {NULL, 0}};
 static const struct choice reboots[] = {{"restart", ON_REBOOT_RESTART}, {"stop", ON_REBOOT_STOP}, {NULL, 0}};
 
 #define FIELD(name) .offset = offsetof(struct config_vm, name)
@@ -316,7 +316,7 @@ static const struct key keys[] = {
      FIELD(on_reboot),
      .choices = reboots},
     {.name = "virtio_rings", .set = set_choice, .takes = "packed or split", FIELD(rings), .choices = rings},
-    {.name = "pv", .set = set_choice, .takes = "none or kvm", FIELD(pv), .choices = pvs},
+    {.name = "pv", .set = set_choice, .takes = "none, kvm or hyperv", FIELD(pv), .choices = pvs},
     {.name = "hide", .set = set_hide, .takes = "names of CPU features with commas between them"},
     {.name = "autostart", .set = set_yes_no, .takes = "yes or no", FIELD(autostart)},
     {.name = "virtio_console", .set = set_yes_no, .takes = "yes or no", FIELD(console)},

@@ -142,8 +142,12 @@ static void machine_pv(struct vm *vm, const struct machine_spec *spec)
     vm->pv = (struct vm_pv){
         .kind = spec->pv,
         .clock = scale_make(clock_tsc_hz(), NS_PER_SEC),
+        .hv_clock = scale_make(clock_tsc_hz(), NS_PER_SEC / HV_TIME_NS),
+        .tsc_hz = clock_tsc_hz(),
+        .apic_hz = VLAPIC_HZ,
         .unix_time = machine_unix_time(),
     };
+    memcpy(vm->pv.hypercall, vendor->hypercall, sizeof(vm->pv.hypercall));
 }
 
 static struct acpi_guest machine_acpi(const struct vm *vm)

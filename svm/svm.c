@@ -187,6 +187,7 @@ static const struct vcpu_ops svm_ops = {
 
 const struct vendor svm_vendor = {
     .name = "svm",
+    .hypercall = {0x0f, 0x01, 0xd9},
     .probe = svm_probe,
     .init = svm_init,
     .cpu_on = svm_cpu_on,

@@ -227,6 +227,7 @@ static const struct vcpu_ops vmx_ops = {
 
 const struct vendor vmx_vendor = {
     .name = "vmx",
+    .hypercall = {0x0f, 0x01, 0xc1},
     .probe = vmx_probe,
     .init = vmx_init,
     .cpu_on = vmx_cpu_on,

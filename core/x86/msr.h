@@ -61,7 +61,9 @@
 #define MSR_X2APIC_LAST             0x8ff
 #define MSR_XSS                     0xda0
 #define MSR_KVM_WALL_CLOCK_NEW      0x4b564d00
-#define MSR_KVM_FIRST               0x4b564d00 /* paravirtual ones: core/pv.h */
+#define MSR_HV_FIRST                0x40000000 /* paravirtual ones: core/pv.h */
+#define MSR_HV_LAST                 0x40000fff
+#define MSR_KVM_FIRST               0x4b564d00
 #define MSR_KVM_WALL_CLOCK          0x4b564d00
 #define MSR_KVM_SYSTEM_TIME         0x4b564d01
 #define MSR_KVM_ASYNC_PF            0x4b564d02

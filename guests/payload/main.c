@@ -33,6 +33,7 @@ static const struct {
     {"hlt", test_hlt},
     {"timer", test_lapic_timer},
     {"pv", test_pv},
+    {"hv", test_hv},
     {"clocks", test_clocks},
 };
 

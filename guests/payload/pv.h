@@ -28,4 +28,5 @@ struct pv_steal {
 uint32_t pv_features(void);
 uint64_t pv_call(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 void test_pv(void);
+void test_hv(void);
 void test_pv_smp(uint32_t cpu);

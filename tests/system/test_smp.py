@@ -111,12 +111,28 @@ def test_linux(kind, machine, tmp_path, vcpus, cores):
     assert keel.power_off() == "clean"
 
 
-def test_no_paravirtual_interface(machine, tmp_path):
-    """`pv = none`: nothing of KVM's but its signature."""
-    keel = vms.boot(machine, tmp_path, [vm("vm", pv="none", cmdline="exits=pv,instructions")])
+@pytest.mark.parametrize("kind_of, groups, wanted", [("none", "pv,hv,instructions", ("pv.absent", "hv.absent")),
+                                                     ("hyperv", "pv,hv,lapic,x2apic,hlt,timer", ("pv.absent", "hv.message-second"))])
+def test_other_paravirtual_interfaces(machine, tmp_path, kind_of, groups, wanted):
+    """Beside KVM's, which is the default: none, but for KVM's signature, and Hyper-V's."""
+    keel = vms.boot(machine, tmp_path, [vm("vm", pv=kind_of, cmdline="exits=" + groups)], counted=True)
     assert keel.finish(60) == "clean"
     assert vms.failures(keel, "vm") == []
-    assert "ok pv.absent" in "\n".join(vms.output(keel, "vm"))
+    for name in wanted:
+        assert "ok " + name in "\n".join(vms.output(keel, "vm"))
+
+
+@pytest.mark.only("qemu-svm", why="Bochs needs minutes for a Linux, and the clocks and timers are tested by the payload there")
+def test_linux_on_hyperv(machine, tmp_path):
+    """Stock Linux takes the reference TSC page as its clock and the synthetic timers for its ticks."""
+    shown = "cat+/proc/interrupts+/sys/devices/system/clocksource/clocksource0/current_clocksource"
+    keel = vms.boot(machine, tmp_path, [linux("vm", pv="hyperv", vcpus=2, cmdline="console=ttyS0 keel.run=" + shown)], cores=2)
+    assert keel.finish(120) == "clean"
+    lines = vm_output(keel.machine.output(), "vm")
+    assert "hyperv_clocksource_tsc_page" in lines
+    ticks = [line.split()[1:3] for line in lines if "HVS:" in line][0]
+    assert all(int(count) > 0 for count in ticks), ticks
+    assert [line for line in complaints(keel) if "due to running on Hyper-V" not in line] == []
 
 
 @pytest.mark.only("qemu-svm", why="Bochs is too slow for so many CPUs")

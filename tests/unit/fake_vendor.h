@@ -24,6 +24,7 @@ struct fake {
     bool windows[8];
     int pending[4]; /* the interrupt controller: vectors, the first is peeked; -1 ends */
     uint8_t cr8;
+    uint64_t now;       /* VM time */
     const char *failed; /* what the VM was stopped for */
 };
 
@@ -161,7 +162,7 @@ static const struct irqchip_ops fake_irqchip = {
 uint64_t vm_now(const struct vm *vm)
 {
     (void)vm;
-    return 0;
+    return fake.now;
 }
 void exit_failed(struct vcpu *vcpu, const char *why)
 {

@@ -257,7 +257,7 @@ static void test_lines(void **state)
     expect_line("memroy = 4M", "there is no key 'memroy' in [vm NAME]");
     expect_line("Vcpus = 1", "there is no key 'Vcpus' in [vm NAME]");
     expect_line("pvh = kvm", "there is no key 'pvh' in [vm NAME]");
-    expect_line("pv = xen", "pv takes none or kvm, not 'xen'");
+    expect_line("pv = xen", "pv takes none, kvm or hyperv, not 'xen'");
     expect_line("log = info", "there is no key 'log' in [vm NAME]");
     expect_line("memory = 8M", "memory was given on line 3 already");
     expect_line("kernel = j", "kernel was given on line 2 already");
