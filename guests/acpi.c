@@ -2,11 +2,12 @@
 
 #include "core/lib/error.h"
 #include "core/lib/string.h"
+#include "drivers/virt/vhpet.h"
 #include "drivers/virt/vpm.h"
 #include "guests/acpi_layout.h"
 #include "guests/platform.h"
 
-#define TABLES_MAX   4    /* that the root tables list */
+#define TABLES_MAX   8    /* that the root tables list */
 #define XAPIC_IDS    255u /* ids from here on need the x2APIC kinds of MADT entries */
 #define CMOS_CENTURY 0x32
 
@@ -235,6 +236,19 @@ static void mcfg_write(struct area *area)
     table_publish(area, area_append(area, &mcfg, sizeof(mcfg), 16));
 }
 
+static void hpet_write(struct area *area)
+{
+    struct acpi_hpet hpet = {
+        .header = header_make("HPET", 1),
+        .block_id = VHPET_ID,
+        .base = {.space = GAS_MEMORY, .bit_width = 64, .address = PC_HPET},
+        .minimum_tick = VHPET_MIN_TICK,
+        .page_protection = HPET_PAGE_4K,
+    };
+
+    table_publish(area, area_append(area, &hpet, sizeof(hpet), 16));
+}
+
 /* The RSDT has 32-bit addresses, for systems from before ACPI 2.0; the XSDT the same ones with 64. */
 static uint32_t root_write(struct area *area, const char *signature, uint32_t address_size)
 {
@@ -289,6 +303,7 @@ int acpi_build_at(void *bytes, uint64_t size, uint32_t base, const struct acpi_g
     dsdt = area_gpa(&area, area_append(&area, guest->dsdt, guest->dsdt_len, 16));
     fadt_write(&area, facs, dsdt);
     madt_write(&area, guest->vcpus);
+    hpet_write(&area);
     if (guest->ecam)
         mcfg_write(&area);
     rsdt = root_write(&area, "RSDT", 4);

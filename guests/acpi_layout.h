@@ -37,10 +37,11 @@ struct acpi_gas { /* generic address structure, 5.2.3.2 */
     uint64_t address;
 } PACKED;
 _Static_assert(sizeof(struct acpi_gas) == 12, "GAS");
-#define GAS_IO    1
-#define GAS_BYTE  1
-#define GAS_WORD  2
-#define GAS_DWORD 3
+#define GAS_MEMORY 0
+#define GAS_IO     1
+#define GAS_BYTE   1
+#define GAS_WORD   2
+#define GAS_DWORD  3
 
 struct acpi_fadt { /* 5.2.9, as of revision 5 */
     struct acpi_header header;
@@ -216,3 +217,14 @@ struct acpi_mcfg { /* PCI Firmware Specification 3.3, 4.1.2; with its one alloca
     uint32_t reserved1;
 } PACKED;
 _Static_assert(sizeof(struct acpi_mcfg) == 60, "MCFG");
+
+struct acpi_hpet { /* IA-PC HPET specification 1.0a, 3.2.4 */
+    struct acpi_header header;
+    uint32_t block_id; /* the low half of the capabilities */
+    struct acpi_gas base;
+    uint8_t number;
+    uint16_t minimum_tick;
+    uint8_t page_protection;
+} PACKED;
+_Static_assert(sizeof(struct acpi_hpet) == 56, "HPET");
+#define HPET_PAGE_4K 1 /* the page holds nothing else */

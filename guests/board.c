@@ -286,7 +286,15 @@ static void board_init_interrupts(struct board *board)
 static void board_init_clocks(struct board *board, uint64_t unix_time)
 {
     struct timer_queue *timers = &board->vm->timers;
-    struct irq_pin pit = board_pin(board, PC_IRQ_PIT), rtc = board_pin(board, PC_IRQ_RTC);
+    struct irq_pin pit = {vhpet_set_legacy, &board->hpet, VHPET_LEGACY_PIT};
+    struct irq_pin rtc = {vhpet_set_legacy, &board->hpet, VHPET_LEGACY_RTC};
+    struct vhpet_config hpet = {
+        .timers = timers,
+        .legacy = {board_pin(board, PC_IRQ_PIT), board_pin(board, PC_IRQ_RTC)},
+        .set = vioapic_set_pin,
+        .listener = &board->ioapic,
+        .fsb = {board_send_msi, board},
+    };
     struct vpm_config pm = {
         .sci = board_pin(board, PC_IRQ_SCI),
         .timers = timers,
@@ -296,6 +304,7 @@ static void board_init_clocks(struct board *board, uint64_t unix_time)
         .ctx = board,
     };
 
+    vhpet_init(&board->hpet, &hpet);
     vpit_init(&board->pit, &pit, timers);
     vrtc_init(&board->rtc, &rtc, timers, unix_time);
     vpm_init(&board->pm, &pm);
@@ -367,6 +376,7 @@ static int board_claim(struct board *board)
         {&vm->pio, PC_PORT_PM, VPM_PORTS, vpm_ports, &board->pm, "pm", false},
         {&vm->mmio, PC_ECAM, PC_ECAM_SIZE, vpciconf_ecam, &board->pci, "ecam", false},
         {&vm->mmio, PC_IOAPIC, PAGE_SIZE, vioapic_mmio, &board->ioapic, "ioapic", true},
+        {&vm->mmio, PC_HPET, VHPET_SIZE, vhpet_mmio, &board->hpet, "hpet", false},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -476,6 +486,7 @@ void board_reset(struct board *board)
         board_place_lapic(&board->cpus[i]);
         vlapic_virtual_wire(&board->cpus[i].lapic);
     }
+    vhpet_reset(&board->hpet);
     vpit_reset(&board->pit);
     vrtc_reset(&board->rtc);
     vrtc_set_memory(&board->rtc, PC_HIGH_RAM + board_ram_between(mem, PC_HIGH_RAM, PC_MEMORY_ABOVE),

@@ -7,6 +7,7 @@
 #include "drivers/virt/vexit.h"
 #include "drivers/virt/vfwcfg.h"
 #include "drivers/virt/vhostbridge.h"
+#include "drivers/virt/vhpet.h"
 #include "drivers/virt/vioapic.h"
 #include "drivers/virt/vkbc.h"
 #include "drivers/virt/vlapic.h"
@@ -41,6 +42,7 @@ struct board {
     struct vpic pic;
     struct vioapic ioapic;
     struct vpit pit;
+    struct vhpet hpet;
     struct vrtc rtc;
     struct vuart com1, com2;
     struct vpm pm;

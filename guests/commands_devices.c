@@ -1,4 +1,4 @@
-/* The command about a VM's virtio devices. */
+/* The command about a VM's devices. */
 #include "core/lib/error.h"
 #include "core/monitor.h"
 #include "guests/board.h"
@@ -74,6 +74,13 @@ static void dev_shmem(const struct vm *vm, const struct board_shmem_device *d)
                   d->s.pci.slot, d->name, (ull)d->share->len, d->s.id, (ull)d->s.sent, (ull)d->s.received);
 }
 
+static void dev_hpet(const struct vm *vm, const struct vhpet *h)
+{
+    monitor_print("vm=%s kind=hpet counter=%s legacy=%s timers=%s,%s,%s interrupts=%llu", vm->name,
+                  vhpet_running(h) ? "running" : "halted", vhpet_replaces(h) ? "yes" : "no", vhpet_use(h, 0),
+                  vhpet_use(h, 1), vhpet_use(h, 2), (ull)h->interrupts);
+}
+
 static void dev_look(struct vm *vm, const struct launch_args *args)
 {
     const struct board_virtio *b = &((struct board *)vm->board)->virtio;
@@ -98,6 +105,7 @@ static void dev_look(struct vm *vm, const struct launch_args *args)
         dev_vsock(vm, b->vsock);
     for (uint32_t i = 0; i < s->count; i++)
         dev_shmem(vm, &s->devices[i]);
+    dev_hpet(vm, &((struct board *)vm->board)->hpet);
 }
 
 static int command_dev(uint32_t count, const char *const *words)

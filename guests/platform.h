@@ -22,7 +22,7 @@
 #define PC_ECAM           0xe0000000ull /* (D) */
 #define PC_ECAM_SIZE      0x10000000ull /* (D) 256 buses */
 #define PC_IOAPIC         0xfec00000ull
-#define PC_HPET           0xfed00000ull
+#define PC_HPET           0xfed00000ull /* (D) */
 #define PC_LAPIC          0xfee00000ull
 #define PC_TEST_MMIO      0xff000000ull /* only with debug_exit = yes */
 #define PC_MEMORY_ABOVE   (4 * GiB)     /* where the rest of the RAM is */

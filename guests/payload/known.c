@@ -49,6 +49,9 @@ static const char *const bare[] = {
     "instructions.rdpmc",
     /* by default the RTC follows the host's clock, which idle time that is skipped runs away from */
     "clocks.rtc-second",
+    /* with an edge on its way, the HPET's timer is late or comes twice */
+    "hpet.once",
+    "hpet.accumulator",
 };
 
 static bool listed(const char *const *names, size_t count, const char *name)

@@ -29,6 +29,7 @@ static const struct {
     {"instructions", test_instructions},
     {"lapic", test_lapic},
     {"ioapic", test_ioapic},
+    {"hpet", test_hpet},
     {"nmi", test_nmi},
     {"hlt", test_hlt},
     {"timer", test_lapic_timer},

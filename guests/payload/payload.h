@@ -198,6 +198,7 @@ void test_cr(void);
 void test_lapic(void);
 void test_lapic_timer(void);
 void test_ioapic(void);
+void test_hpet(void);
 void test_clocks(void);
 void test_instructions(void);
 NORETURN void fault_run(const char *kind);

@@ -31,7 +31,8 @@ OPTIONS = [
     everywhere("lapic=notscdeadline nox2apic", LOCAL_TIMER),
     everywhere("nolapic", r" 0: .*XT-PIC .*timer"),
     fast("lapic=notscdeadline", LOCAL_TIMER),
-    fast("nolapic_timer lapic=notscdeadline", r" 0: .*IO-APIC .*timer"),
+    everywhere("nolapic_timer clocksource=hpet", r" 0: .*IO-APIC .*timer"),
+    fast("nolapic_timer lapic=notscdeadline hpet=disable", r" 0: .*IO-APIC .*timer"),
     fast("noapic", r" 4: .*XT-PIC .*ttyS0"),
     fast("acpi=off", r" 4: .*XT-PIC .*ttyS0"),
     fast("nox2apic", r" 4: .*IO-APIC .*ttyS0"),
@@ -125,6 +126,7 @@ def test_memory_map(linux):
     assert re.search(r"^00100000-[0-9a-f]+ : System RAM", memory, re.M)
     assert re.search(r"^c0000000-dfffffff : PCI Bus 0000:00", memory, re.M)
     assert re.search(r"^fec00000-fec003ff : IOAPIC 0", memory, re.M)
+    assert re.search(r"^fed00000-fed003ff : HPET 0", memory, re.M)
     assert re.search(r"^fee00000-fee00fff : Local APIC", memory, re.M)
     ports = linux.shell("cat /proc/ioports")
     for line in ("0020-0021 : pic1", "0040-0043 : timer0", "0070-0071 : rtc0", "03f8-03ff : serial",
@@ -145,12 +147,13 @@ def test_clock_chip(linux):
     assert interrupts(linux, 8) > before
 
 
-def test_pm_timer(linux):
-    """As the clock source it never goes back, and takes as long as the RTC for some seconds."""
+@pytest.mark.parametrize("source", ["acpi_pm", "hpet"])
+def test_clock_source(linux, source):
+    """It never goes back, and takes as long as the RTC for some seconds."""
     chosen = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
     usual = linux.shell("cat " + chosen)
-    linux.shell("echo acpi_pm >%s" % chosen)
-    assert linux.shell("cat " + chosen) == "acpi_pm"
+    linux.shell("echo %s >%s" % (source, chosen))
+    assert linux.shell("cat " + chosen) == source
     times = linux.shell("for i in $(seq 300); do read up idle </proc/uptime; echo $up; done", 60).split()
     assert times == sorted(times, key=float)
     clock = "cat /sys/class/rtc/rtc0/since_epoch"

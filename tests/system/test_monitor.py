@@ -45,14 +45,15 @@ def test_info_of_what_runs(monitor):
 def test_devices(monitor):
     """Each device, in its slot, as nobody has touched it yet."""
     rows = monitor.table("dev idler")
-    assert [row["kind"] for row in rows if "kind" in row] == ["virtio-blk", "virtio-net", "virtio-console", "virtio-rng"]
-    assert [row["slot"] for row in rows if "kind" in row] == ["2", "3", "4", "5"]
-    assert {row["status"] for row in rows if "kind" in row} == {"0x00"}
+    assert [row["kind"] for row in rows if "kind" in row] == ["virtio-blk", "virtio-net", "virtio-console", "virtio-rng", "hpet"]
+    assert [row["slot"] for row in rows if "slot" in row and "kind" in row] == ["2", "3", "4", "5"]
+    assert {row["status"] for row in rows if "status" in row} == {"0x00"}
     count, disk, net = [row for row in rows if "kind" not in row]
     assert count["devices"] == "4"
     assert (disk["disk"], disk["bytes"], disk["read_only"], disk["reads"]) == ("ram", "1048576", "no", "0")
     assert (net["mac"], net["received"], net["dropped"]) == ("52:54:00:12:34:56", "0", "0")
-    assert monitor.ask("dev spinner") == ["vm=spinner devices=0"]
+    assert monitor.ask("dev spinner") == [
+        "vm=spinner devices=0", "vm=spinner kind=hpet counter=halted legacy=no timers=none,none,none interrupts=0"]
 
 
 def test_help(monitor):

@@ -6,7 +6,7 @@ import pytest
 from keel import vm_output
 
 GROUPS = ["cpuid", "msr", "x2apic", "ports", "string", "exceptions", "debug", "cr", "xsave", "cache", "instructions", "lapic",
-          "ioapic", "nmi", "hlt", "timer", "pv", "hv", "clocks"]
+          "ioapic", "hpet", "nmi", "hlt", "timer", "pv", "hv", "clocks"]
 
 # What the guest does to end itself: its VM's state, the reason, how the machine ends.
 FAULTS = {

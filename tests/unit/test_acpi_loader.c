@@ -113,8 +113,9 @@ static void script_check(void)
     xsdt = table_check(get_le32(rsdp + 24), "XSDT");
     fadt = table_check(get_le32(memory + rsdt + 36), "FACP");
     table_check(get_le32(memory + rsdt + 40), "APIC");
-    table_check(get_le32(memory + rsdt + 44), "MCFG");
-    for (uint32_t i = 0; i < 3; i++)
+    table_check(get_le32(memory + rsdt + 44), "HPET");
+    table_check(get_le32(memory + rsdt + 48), "MCFG");
+    for (uint32_t i = 0; i < 4; i++)
         assert_int_equal(get_le64(memory + xsdt + 36 + 8 * i), get_le32(memory + rsdt + 36 + 4 * i));
     assert_memory_equal(memory + get_le32(memory + fadt + offsetof(struct acpi_fadt, firmware_ctrl)), "FACS",
                         4);

@@ -69,7 +69,7 @@ static void expect_table(gpa_t at, const char *signature)
 
 static void test_links_and_checksums(void **state)
 {
-    static const char *const names[] = {"FACP", "APIC", "MCFG"};
+    static const char *const names[] = {"FACP", "APIC", "HPET", "MCFG"};
     gpa_t rsdp = build(3, true), rsdt, xsdt, fadt;
 
     (void)state;
@@ -82,9 +82,9 @@ static void test_links_and_checksums(void **state)
     xsdt = get_le64(ram + rsdp + 24);
     expect_table(rsdt, "RSDT");
     expect_table(xsdt, "XSDT");
-    assert_int_equal(get_le32(ram + rsdt + 4), 36 + 3 * 4);
-    assert_int_equal(get_le32(ram + xsdt + 4), 36 + 3 * 8);
-    for (uint64_t i = 0; i < 3; i++) {
+    assert_int_equal(get_le32(ram + rsdt + 4), 36 + ARRAY_SIZE(names) * 4);
+    assert_int_equal(get_le32(ram + xsdt + 4), 36 + ARRAY_SIZE(names) * 8);
+    for (uint64_t i = 0; i < ARRAY_SIZE(names); i++) {
         gpa_t table = get_le64(ram + xsdt + 36 + i * 8);
 
         assert_int_equal(get_le32(ram + rsdt + 36 + i * 4), table);
@@ -202,12 +202,12 @@ static void expect_disassembly(gpa_t at, const char *name)
 
 static void test_iasl(void **state)
 {
-    static const char *const names[] = {"facp", "apic", "mcfg"};
+    static const char *const names[] = {"facp", "apic", "hpet", "mcfg"};
     gpa_t rsdp = build(257, true), xsdt = get_le64(ram + rsdp + 24), fadt = get_le64(ram + xsdt + 36);
 
     (void)state;
     assert_int_equal(system("mkdir -p " OUT), 0);
-    for (uint64_t i = 0; i < 3; i++)
+    for (uint64_t i = 0; i < ARRAY_SIZE(names); i++)
         expect_disassembly(get_le64(ram + xsdt + 36 + i * 8), names[i]);
     expect_disassembly(xsdt, "xsdt");
     expect_disassembly(get_le32(ram + rsdp + 16), "rsdt");
