@@ -67,6 +67,7 @@ struct vlapic {
     uint64_t base;        /* IA32_APIC_BASE */
     /* The timer. */
     uint32_t initial, divide; /* divide: the register */
+    bool ended;               /* a single count has come to 0 and stays there, in whatever mode */
     uint64_t start;           /* when counting from initial began; modulo 2^64 */
     uint64_t deadline;        /* IA32_TSC_DEADLINE, 0 if disarmed */
     uint64_t tsc_adjust;

@@ -43,7 +43,7 @@ static uint64_t count_end(const struct vlapic *l, uint64_t now)
 {
     uint64_t length = timer_length(l), elapsed = now - l->start;
 
-    if (length == 0)
+    if (length == 0 || l->ended)
         return TIMER_NEVER;
     if (timer_mode(l) == TIMER_PERIODIC)
         return l->start + (elapsed / length + 1) * length;
@@ -93,6 +93,17 @@ static void timer_start(struct vlapic *l, uint64_t now)
     }
 }
 
+/* In a new mode the count goes on from where it is, and one that has ended does so with the next initial count only. */
+static void timer_leave_mode(struct vlapic *l, uint64_t now)
+{
+    uint64_t length = timer_length(l), elapsed = now - l->start;
+
+    if (length && timer_mode(l) == TIMER_PERIODIC)
+        l->start = now - elapsed % length;
+    else if (elapsed >= length)
+        l->ended = true;
+}
+
 /* Going to or from TSC-deadline mode disarms the timer. */
 void vlapic_timer_set_lvt(struct vlapic *l, uint32_t lvt, uint64_t now)
 {
@@ -101,6 +112,8 @@ void vlapic_timer_set_lvt(struct vlapic *l, uint32_t lvt, uint64_t now)
         l->deadline = 0;
         l->initial = 0;
     }
+    if (LVT_TIMER_MODE(lvt) != timer_mode(l))
+        timer_leave_mode(l, now);
     l->lvt[LVT_TIMER] = lvt;
     timer_start(l, now);
 }
@@ -111,6 +124,7 @@ void vlapic_timer_set_initial(struct vlapic *l, uint32_t count, uint64_t now)
         return;
     timer_settle(l, now);
     l->initial = count;
+    l->ended = false;
     l->start = now;
     timer_start(l, now);
 }
@@ -131,7 +145,7 @@ uint32_t vlapic_timer_current(const struct vlapic *l, uint64_t now)
 {
     uint64_t length = timer_length(l), elapsed = now - l->start;
 
-    if (length == 0)
+    if (length == 0 || l->ended)
         return 0;
     if (timer_mode(l) == TIMER_PERIODIC)
         elapsed %= length;
@@ -165,6 +179,7 @@ void vlapic_timer_reset(struct vlapic *l)
 {
     timer_disarm(&l->timer);
     l->initial = l->divide = 0;
+    l->ended = false;
     l->deadline = 0;
 }
 

@@ -41,6 +41,25 @@ static void test_periodic(void)
     check("timer.stopped", !irq_wait(TIMER_VECTOR, 1, 10));
 }
 
+/* A count that has ended isn't begun again by another mode; one that runs goes on. */
+static void test_mode_change(void)
+{
+    uint32_t count = (uint32_t)(lapic_hz / 500);
+
+    lapic_write(LAPIC_TIMER, LVT_MASKED | TIMER_VECTOR);
+    lapic_write(LAPIC_INITIAL, count);
+    delay_us(3000);
+    lapic_write(LAPIC_TIMER, LVT_MASKED | LVT_PERIODIC | TIMER_VECTOR);
+    expect("timer.ended-in-new-mode", lapic_read(LAPIC_CURRENT), 0);
+    lapic_write(LAPIC_INITIAL, count);
+    delay_us(3000);
+    lapic_write(LAPIC_TIMER, LVT_MASKED | TIMER_VECTOR);
+    expect_range("timer.goes-on-in-new-mode", lapic_read(LAPIC_CURRENT), 1, count * 7 / 10);
+    delay_us(2000);
+    expect("timer.ends-in-new-mode", lapic_read(LAPIC_CURRENT), 0);
+    lapic_write(LAPIC_INITIAL, 0);
+}
+
 static void test_deadline(void)
 {
     uint64_t start, woke;
@@ -77,6 +96,7 @@ void test_lapic_timer(void)
     test_once();
     test_divider();
     test_periodic();
+    test_mode_change();
     test_deadline();
     lapic_write(LAPIC_TIMER, LVT_MASKED | TIMER_VECTOR);
 }

@@ -75,6 +75,36 @@ static void test_divide(void **state)
     assert_true(ticked());
 }
 
+/* The count goes on in the new mode, and what has ended stays so until an initial count is written. */
+static void test_mode_changes(void **state)
+{
+    (void)state;
+    mmio_write(0x3e0, 0x0b);
+    mmio_write(0x320, 0x20000 | VECTOR);
+    mmio_write(0x380, 1000);
+    bench_wait(2300 * TICK);
+    assert_true(ticked());
+    mmio_write(0x320, VECTOR);
+    assert_int_equal(mmio_read(0x390), 700);
+    bench_wait(200 * TICK);
+    mmio_write(0x320, 0x20000 | VECTOR);
+    assert_int_equal(mmio_read(0x390), 500);
+    mmio_write(0x320, VECTOR);
+    bench_wait(500 * TICK);
+    assert_true(ticked());
+    bench_wait(300 * TICK);
+    mmio_write(0x320, 0x20000 | VECTOR);
+    bench_wait(NS_PER_SEC);
+    assert_int_equal(mmio_read(0x390), 0);
+    mmio_write(0x3e0, 0x0);
+    assert_int_equal(mmio_read(0x390), 0);
+    assert_int_equal(mmio_read(0x380), 1000);
+    assert_false(ticked());
+    mmio_write(0x380, 1000);
+    bench_wait(2000 * TICK);
+    assert_true(ticked());
+}
+
 /* The longest count: 2^32 - 1 ticks, divided by 128. */
 static void test_longest(void **state)
 {
@@ -269,6 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_one_shot, start),
         cmocka_unit_test_setup(test_divide, start),
+        cmocka_unit_test_setup(test_mode_changes, start),
         cmocka_unit_test_setup(test_longest, start),
         cmocka_unit_test_setup(test_periodic, start),
         cmocka_unit_test_setup(test_periodic_does_not_drift, start),
