@@ -67,7 +67,7 @@ static void crash_events(const struct vcpu *vcpu)
     if (e->exception.valid)
         log_error("  pending: exception %u error %x", e->exception.vector, e->exception.error);
     if (e->nmi_pending)
-        log_error("  pending: NMI");
+        log_error("  pending: NMI, %u", e->nmi_pending);
     if (vcpu->signals)
         log_error("  pending: INIT or start-up, %x", vcpu->signals);
 }

@@ -88,18 +88,38 @@ void event_reinject(struct vcpu *vcpu, const struct event *event)
     vcpu_look_events(vcpu);
 }
 
+void event_post_nmi(struct vcpu *vcpu)
+{
+    uint8_t *pending = &vcpu->events.nmi_pending, count = __atomic_load_n(pending, __ATOMIC_RELAXED);
+
+    while (count < NMI_LIMIT && !__atomic_compare_exchange_n(pending, &count, (uint8_t)(count + 1), false,
+                                                             __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        ;
+}
+
+/* Behind one that is being handled, all are one. */
+static void event_merge_nmis(struct vcpu *vcpu)
+{
+    uint8_t both = NMI_LIMIT;
+
+    __atomic_compare_exchange_n(&vcpu->events.nmi_pending, &both, 1, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+}
+
+/* True if one waits. */
 static bool event_deliver_nmi(struct vcpu *vcpu, bool *injected)
 {
     static const struct event nmi = {.valid = true, .vector = EXC_NMI, .type = EVENT_NMI};
 
     if (!__atomic_load_n(&vcpu->events.nmi_pending, __ATOMIC_RELAXED))
         return false;
+    if (vcpu_ops->nmi_blocked(vcpu))
+        event_merge_nmis(vcpu);
     if (*injected || !vcpu_ops->can_inject(vcpu, EVENT_NMI))
         return true;
-    __atomic_store_n(&vcpu->events.nmi_pending, false, __ATOMIC_RELAXED);
     vcpu_ops->inject(vcpu, &nmi);
     *injected = true;
-    return false;
+    return __atomic_sub_fetch(&vcpu->events.nmi_pending, 1, __ATOMIC_RELAXED) > 0;
 }
 
 static bool event_deliver_interrupt(struct vcpu *vcpu, bool injected)

@@ -27,10 +27,16 @@ struct event {
     uint8_t insn_len; /* software events: the length of the instruction, else 0 */
 };
 
+/*
+ * A CPU takes an NMI between any two instructions, and holds one more back while it handles that (SDM 6.7.1). So of those that
+ * come while the hypervisor runs, the first has been taken already, as far as the guest can see, and the second waits.
+ */
+#define NMI_LIMIT 2
+
 struct vcpu_events {
     struct event reinject;  /* its delivery was cut short by the last exit */
     struct event exception; /* raised by the hypervisor for the guest */
-    bool nmi_pending;       /* set from any core, atomically */
+    uint8_t nmi_pending;    /* how many wait: up to NMI_LIMIT; from any core, atomically */
     uint8_t windows;        /* BIT(enum event_type) of the windows that are open */
 };
 
@@ -95,6 +101,8 @@ static inline void event_raise_ud(struct vcpu *vcpu)
 {
     event_raise(vcpu, EXC_UD, false, 0);
 }
+/* An NMI comes; from any core. The vCPU has to be kicked then. */
+void event_post_nmi(struct vcpu *vcpu);
 /* The back end's report of an event whose delivery an exit interrupted. */
 void event_reinject(struct vcpu *vcpu, const struct event *event);
 /* Before an entry: injects at most one event and opens windows for what has to wait. */

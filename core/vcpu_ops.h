@@ -64,6 +64,7 @@ struct vcpu_ops {
     /* Event injection, for core/event.c: is an event of this kind deliverable now; inject it; ask for an exit when it is. */
     bool (*can_inject)(struct vcpu *vcpu,
                        enum event_type type); /* EVENT_INTERRUPT (IF, shadow) or EVENT_NMI (blocking) */
+    bool (*nmi_blocked)(struct vcpu *vcpu);   /* until the IRET of one that is being handled */
     void (*inject)(struct vcpu *vcpu, const struct event *event);
     /* Both at once for an interrupt, which most events are: false, it isn't deliverable now. */
     bool (*inject_interrupt)(struct vcpu *vcpu, uint8_t vector);

@@ -42,7 +42,7 @@ void board_deliver(struct board_cpu *cpu, const struct apic_message *m)
         vlapic_post(&cpu->lapic, m->vector, m->trigger == APIC_LEVEL);
         break;
     case APIC_NMI:
-        __atomic_store_n(&cpu->vcpu->events.nmi_pending, true, __ATOMIC_RELEASE);
+        event_post_nmi(cpu->vcpu);
         vcpu_kick(cpu->vcpu);
         break;
     case APIC_INIT:

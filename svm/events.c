@@ -22,6 +22,11 @@ uint64_t svm_events_encode(const struct event *event)
     return word;
 }
 
+bool svm_events_nmi_blocked(struct vcpu *vcpu)
+{
+    return svm_vcpu(vcpu)->nmi.blocked;
+}
+
 bool svm_events_can_inject(struct vcpu *vcpu, enum event_type type)
 {
     const struct svm_vcpu *s = svm_vcpu(vcpu);

@@ -3,6 +3,7 @@
 
 #include "svm/vcpu.h"
 
+bool svm_events_nmi_blocked(struct vcpu *vcpu);
 bool svm_events_can_inject(struct vcpu *vcpu, enum event_type type);
 void svm_events_inject(struct vcpu *vcpu, const struct event *event);
 bool svm_events_inject_interrupt(struct vcpu *vcpu, uint8_t vector);

@@ -43,12 +43,19 @@ void vmx_clear_shadow(struct vcpu *vcpu)
 }
 
 /* An NMI could be injected behind STI on some CPUs only (27.3.1.5), so on none. */
+bool vmx_nmi_blocked(struct vcpu *vcpu)
+{
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+
+    return cap(CAP_VNMI) ? shadow_get(v) & SHADOW_NMI : v->nmi_blocked;
+}
+
 bool vmx_can_inject(struct vcpu *vcpu, enum event_type type)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
     if (type == EVENT_NMI)
-        return !(shadow_get(v) & SHADOW_INSN) && !(cap(CAP_VNMI) ? v->shadow & SHADOW_NMI : v->nmi_blocked);
+        return !(shadow_get(v) & SHADOW_INSN) && !vmx_nmi_blocked(vcpu);
     return rflags_get(v) & RFLAGS_IF && !(shadow_get(v) & SHADOW_INSN);
 }
 

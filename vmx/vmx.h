@@ -211,6 +211,7 @@ void msr_swap_in(struct vmx_vcpu *v);
 void msr_swap_out(struct vmx_vcpu *v);
 
 /* events.c */
+bool vmx_nmi_blocked(struct vcpu *vcpu);
 bool vmx_can_inject(struct vcpu *vcpu, enum event_type type);
 void vmx_inject(struct vcpu *vcpu, const struct event *event);
 bool vmx_inject_interrupt(struct vcpu *vcpu, uint8_t vector);

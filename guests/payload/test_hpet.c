@@ -1,6 +1,8 @@
 /* The HPET (IA-PC HPET specification 1.0a): its counter, and interrupts of each kind by each way. */
 #include "guests/payload/payload.h"
 
+#include "core/event.h"
+
 #define HPET_BASE          0xfed00000ull
 #define HPET_CAPABILITIES  0x00
 #define HPET_ENABLE        0x10
@@ -113,6 +115,34 @@ static void test_level(uint32_t pin)
     ioapic_entry(pin, ENTRY_MASKED);
 }
 
+static volatile uint32_t nmis;
+
+static void nmi_handler(struct trap_frame *f)
+{
+    (void)f;
+    nmis++;
+}
+
+/* Two at once: one is taken, the other held back until that ends. */
+static void test_nmi_messages(void)
+{
+    uint64_t when;
+
+    nmis = 0;
+    trap_handlers[EXC_NMI] = nmi_handler;
+    when = get(HPET_COUNTER) + ms;
+    for (uint32_t n = 1; n <= 2; n++) {
+        put(HPET_MESSAGE(n), 0xfee0000000000000 | ICR_NMI);
+        put(HPET_CONFIG(n), TIMER_INTERRUPT | TIMER_FSB | TIMER_32);
+        put(HPET_COMPARATOR(n), when);
+    }
+    delay_us(3000);
+    expect("hpet.two-nmis", nmis, 2);
+    put(HPET_CONFIG(1), TIMER_32);
+    put(HPET_CONFIG(2), TIMER_32);
+    trap_handlers[EXC_NMI] = NULL;
+}
+
 static void test_message(void)
 {
     if (!(get(HPET_CONFIG(2)) & TIMER_CAN_FSB)) {
@@ -125,6 +155,7 @@ static void test_message(void)
     put(HPET_COMPARATOR(2), get(HPET_COUNTER) + ms);
     check("hpet.message", irq_wait(HPET_VECTOR, 1, 50));
     put(HPET_CONFIG(2), TIMER_32);
+    test_nmi_messages();
 }
 
 /* Timers 0 and 1 in the place of PIT and RTC, at the PIC. */
@@ -174,6 +205,9 @@ void test_hpet(void)
         test_level((uint32_t)__builtin_ctzll(pins));
     }
     test_message();
-    test_legacy();
+    if (on_tcg && !on_keel)
+        skip("hpet.legacy", "QEMU's own raises the RTC's line too shortly for its PIC");
+    else
+        test_legacy();
     put(HPET_ENABLE, 0);
 }

@@ -20,7 +20,7 @@ struct fake {
     struct vcpu_segment segs[SEG_COUNT];
     struct event injected;
     uint32_t injections, flushes, shadows;
-    bool can_interrupt, can_nmi;
+    bool can_interrupt, can_nmi, nmi_blocked;
     bool windows[8];
     int pending[4]; /* the interrupt controller: vectors, the first is peeked; -1 ends */
     uint8_t cr8;
@@ -88,6 +88,11 @@ static bool fake_can_inject(struct vcpu *v, enum event_type t)
     (void)v;
     return t == EVENT_NMI ? fake.can_nmi : fake.can_interrupt;
 }
+static bool fake_nmi_blocked(struct vcpu *v)
+{
+    (void)v;
+    return fake.nmi_blocked;
+}
 static void fake_inject(struct vcpu *v, const struct event *e)
 {
     (void)v;
@@ -119,6 +124,7 @@ static const struct vcpu_ops fake_ops = {
     .flush = fake_flush,
     .clear_shadow = fake_clear_shadow,
     .can_inject = fake_can_inject,
+    .nmi_blocked = fake_nmi_blocked,
     .inject = fake_inject,
     .inject_interrupt = fake_inject_interrupt,
     .window = fake_window,

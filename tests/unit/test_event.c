@@ -77,7 +77,7 @@ static void exception_goes_before_nmi_before_interrupt(void **state)
 {
     (void)state;
     fake.pending[0] = 0x31;
-    fake.vcpu.events.nmi_pending = true;
+    event_post_nmi(&fake.vcpu);
     event_raise(&fake.vcpu, EXC_GP, true, 8);
     event_deliver(&fake.vcpu);
     assert_int_equal(fake.injected.vector, EXC_GP);
@@ -96,11 +96,41 @@ static void blocked_nmi_stays_pending(void **state)
 {
     (void)state;
     fake.can_nmi = false;
-    fake.vcpu.events.nmi_pending = true;
+    event_post_nmi(&fake.vcpu);
     event_deliver(&fake.vcpu);
     assert_int_equal(fake.injections, 0);
     assert_true(fake.vcpu.events.nmi_pending);
     assert_true(fake.windows[EVENT_NMI]);
+}
+
+/* Of those that come at once, the first is taken and one more waits; behind one that is being handled, all are one. */
+static void nmis_that_come_together(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        event_post_nmi(&fake.vcpu);
+    event_deliver(&fake.vcpu);
+    assert_int_equal(fake.injections, 1);
+    assert_int_equal(fake.vcpu.events.nmi_pending, 1);
+    assert_true(fake.windows[EVENT_NMI]);
+    fake.can_nmi = false;
+    fake.nmi_blocked = true;
+    event_post_nmi(&fake.vcpu);
+    event_deliver(&fake.vcpu);
+    assert_int_equal(fake.vcpu.events.nmi_pending, 1);
+    fake.can_nmi = true;
+    fake.nmi_blocked = false;
+    event_deliver(&fake.vcpu);
+    assert_int_equal(fake.injections, 2);
+    assert_false(fake.windows[EVENT_NMI]);
+    event_deliver(&fake.vcpu);
+    assert_int_equal(fake.injections, 2);
+    /* For as long as a shadow lasts, none is lost. */
+    fake.can_nmi = false;
+    event_post_nmi(&fake.vcpu);
+    event_post_nmi(&fake.vcpu);
+    event_deliver(&fake.vcpu);
+    assert_int_equal(fake.vcpu.events.nmi_pending, 2);
 }
 
 static void cut_short_event_is_injected_again(void **state)
@@ -184,7 +214,7 @@ static void only_an_enabled_interrupt_ends_hlt(void **state)
     fake.pending[0] = 0x31;
     fake.regs[REG_RFLAGS] = RFLAGS_FIXED1;
     assert_false(event_wakes(&fake.vcpu));
-    fake.vcpu.events.nmi_pending = true;
+    event_post_nmi(&fake.vcpu);
     assert_true(event_wakes(&fake.vcpu));
 }
 
@@ -233,11 +263,11 @@ static void windows_close_when_nothing_waits(void **state)
 {
     (void)state;
     fake.can_interrupt = fake.can_nmi = false;
-    fake.vcpu.events.nmi_pending = true;
+    event_post_nmi(&fake.vcpu);
     fake.pending[0] = 0x31;
     event_deliver(&fake.vcpu);
     assert_true(fake.windows[EVENT_NMI] && fake.windows[EVENT_INTERRUPT]);
-    fake.vcpu.events.nmi_pending = false;
+    fake.vcpu.events.nmi_pending = 0;
     event_deliver(&fake.vcpu);
     assert_true(!fake.windows[EVENT_NMI] && fake.windows[EVENT_INTERRUPT]);
     fake.pending[0] = -1;
@@ -254,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup(fault_sets_rf, setup),
         cmocka_unit_test_setup(second_interrupt_opens_a_window, setup),
         cmocka_unit_test_setup(exception_goes_before_nmi_before_interrupt, setup),
+        cmocka_unit_test_setup(nmis_that_come_together, setup),
         cmocka_unit_test_setup(blocked_nmi_stays_pending, setup),
         cmocka_unit_test_setup(cut_short_event_is_injected_again, setup),
         cmocka_unit_test_setup(pairs_make_double_faults, setup),
