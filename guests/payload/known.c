@@ -18,6 +18,13 @@ static const char *const always[] = {
     "exceptions.int1-rip",
     "exceptions.ss-canonical-vector",
     "exceptions.gp-int-user-error",
+    /* that of a gate which isn't there likewise, and without EXT; an injected fault makes no double fault */
+    "delivery.ud-np-error",
+    "delivery.vmxon-ud-np-error",
+    "delivery.interrupt-np-error",
+    "delivery.nmi-np-error",
+    "delivery.msr-gp-np",
+    "delivery.msr-gp-np-error",
     /* the P bit of a reserved-bit fault is missing */
     "exceptions.pf-reserved-error",
     /* there is no #XM and no #AC, and DR7.GD does nothing */

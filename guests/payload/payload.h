@@ -42,6 +42,8 @@ extern void (*trap_handlers[256])(struct trap_frame *frame);
 void trap_init(void);
 void trap_load(void); /* the same IDT, on another CPU */
 void trap_begin(void);
+/* A vector's gate, with which an event can't be delivered if it isn't present. */
+void trap_gate(uint32_t vector, bool present);
 
 /* The vector of the trap since trap_begin, or NO_TRAP. */
 static inline uint64_t trap_vector(void)
@@ -190,11 +192,13 @@ void test_ports(void);
 void test_string_io(void);
 void test_hlt(void);
 void test_exceptions(void);
+void test_delivery(void);
 void test_nmi(void);
 void test_debug(void);
 void test_xsave(void);
 void test_cache(void);
 void test_cr(void);
+void test_pcid(void);
 void test_lapic(void);
 void test_lapic_timer(void);
 void test_ioapic(void);

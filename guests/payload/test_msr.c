@@ -75,6 +75,34 @@ static void test_refused(void)
     }
 }
 
+/* Performance counters aren't offered: CPUID, MSRs and RDPMC agree. Only those that AMD's CPUs have always had stand still. */
+static void test_counters(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t msr;
+    } rows[] = {
+        {"counter", 0xc1},       {"event", 0x186},         {"fixed", 0x309},
+        {"capabilities", 0x345}, {"fixed-control", 0x38d}, {"global-status", 0x38e},
+        {"global", 0x38f},       {"pebs", 0x3f1},          {"amd-core", 0xc0010200},
+    };
+    uint64_t value;
+
+    if (!on_keel) {
+        skip("msr.counters", "not on Keel");
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        expect_msr(rows[i].name, "refused", rdmsr_trap(rows[i].msr, &value), EXC_GP);
+        expect_msr(rows[i].name, "write-refused", wrmsr_trap(rows[i].msr, 0), EXC_GP);
+    }
+    expect("msr.counters-leaf", cpuid(0xa, 0).eax | cpuid(0xa, 0).ebx | cpuid(0xa, 0).edx, 0);
+    check("msr.counters-pdcm", !cpu_has(1, 2, 15));
+    check("msr.counters-amd", !(cpuid(0x80000001, 0).ecx & (BIT(23) | BIT(24) | BIT(28))));
+    expect("msr.counters-rdpmc", TRAP_OF("xor %%ecx, %%ecx; rdpmc"), EXC_GP);
+    expect("msr.counters-rdpmc-fixed", TRAP_OF("mov $0x40000000, %%ecx; rdpmc"), EXC_GP);
+}
+
 /* QEMU's own LAPIC takes this, and doesn't come back. */
 static void test_apic_base_modes(void)
 {
@@ -144,6 +172,30 @@ static void test_tsc(void)
     expect_range("msr.tsc-read", value - before, 0, tsc_hz / 100);
 }
 
+/* The last variable range: what its two registers take, and what is reserved in them (SDM 12.11.2.3). */
+static void test_mtrr_range(uint32_t n)
+{
+    static const struct {
+        const char *name;
+        uint64_t value, vector;
+        bool mask;
+    } rows[] = {
+        {"mtrr-base", 0xc0000000 | 6, NO_TRAP, false},       {"mtrr-base-type", 2, EXC_GP, false},
+        {"mtrr-base-reserved", BIT(8), EXC_GP, false},       {"mtrr-base-address", BIT(52), EXC_GP, false},
+        {"mtrr-mask", 0xff0000000 | BIT(11), NO_TRAP, true}, {"mtrr-mask-reserved", BIT(10), EXC_GP, true},
+        {"mtrr-mask-address", BIT(52), EXC_GP, true},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint32_t msr = MSR_MTRR_PHYSBASE0 + 2 * n + rows[i].mask;
+        uint64_t old = rdmsr(msr), vector = wrmsr_trap(msr, rows[i].value);
+
+        expect_msr(rows[i].name, "written", vector, rows[i].vector);
+        expect_msr(rows[i].name, "kept", rdmsr(msr), vector == NO_TRAP ? rows[i].value : old);
+        wrmsr_trap(msr, old);
+    }
+}
+
 static void test_mtrr(void)
 {
     uint64_t old, value = 0;
@@ -159,6 +211,8 @@ static void test_mtrr(void)
     expect("msr.mtrr-def-type", rdmsr(MSR_MTRR_DEF_TYPE), old ^ BIT(11));
     wrmsr(MSR_MTRR_DEF_TYPE, old);
     expect("msr.mtrr-def-type-2", wrmsr_trap(MSR_MTRR_DEF_TYPE, 2), EXC_GP);
+    if (on_keel && (value & 0xff))
+        test_mtrr_range((uint32_t)(value & 0xff) - 1);
 }
 
 void test_msr(void)
@@ -169,6 +223,7 @@ void test_msr(void)
     test_refused();
     test_apic_base_modes();
     test_unknown_read();
+    test_counters();
     test_efer();
     test_apic_base();
     test_tsc();

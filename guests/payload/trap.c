@@ -9,6 +9,7 @@
 #define TSS_LIMIT      103
 #define GATE_INTERRUPT 0x8e
 #define GATE_DPL3      0x60
+#define GATE_PRESENT   0x80
 
 struct gate {
     uint16_t offset_low, selector;
@@ -83,6 +84,13 @@ static void gate_set(uint32_t vector)
         .offset_middle = (uint16_t)(stub >> 16),
         .offset_high = (uint32_t)(stub >> 32),
     };
+}
+
+void trap_gate(uint32_t vector, bool present)
+{
+    gate_set(vector);
+    if (!present)
+        idt[vector].type &= (uint8_t)~GATE_PRESENT;
 }
 
 /* SDM volume 3 section 8.2.3: a 64-bit TSS descriptor has 16 bytes. */

@@ -5,8 +5,8 @@ import images
 import pytest
 from keel import vm_output
 
-GROUPS = ["cpuid", "msr", "x2apic", "ports", "string", "exceptions", "debug", "cr", "xsave", "cache", "instructions", "lapic",
-          "ioapic", "hpet", "nmi", "hlt", "timer", "pv", "hv", "clocks"]
+GROUPS = ["cpuid", "msr", "x2apic", "ports", "string", "exceptions", "delivery", "debug", "cr", "pcid", "xsave", "cache",
+          "instructions", "lapic", "ioapic", "hpet", "nmi", "hlt", "timer", "pv", "hv", "clocks"]
 
 # What the guest does to end itself: its VM's state, the reason, how the machine ends.
 FAULTS = {
