@@ -215,9 +215,29 @@ static void board_console_out(void *ctx, uint8_t byte)
     board_console_write(ctx, &byte, 1);
 }
 
+static void board_com1_out(void *ctx, uint8_t byte)
+{
+    ((struct board *)ctx)->com1_used = true;
+    board_console_out(ctx, byte);
+}
+
+static void board_text_out(void *ctx, uint8_t byte)
+{
+    ((struct board *)ctx)->text_used = true;
+    board_console_out(ctx, byte);
+}
+
 static bool board_console_ready(void *ctx)
 {
     return console_vm_ready(&((struct board *)ctx)->console);
+}
+
+/* Without a word about it in keel.conf: what shows text on its screen, and nothing on the serial port, is typed to as a PC is. */
+static bool board_has_keyboard(const struct board *board)
+{
+    if (board->keyboard == KEYBOARD_AUTO)
+        return board->text_used && !board->com1_used;
+    return board->keyboard == KEYBOARD_YES;
 }
 
 /* Typed bytes, for the virtio console if somebody listens there; what finds no room is lost, as on a wire. */
@@ -226,7 +246,9 @@ static void board_console_in(void *ctx, uint8_t byte)
     struct board *board = ctx;
 
     lock_take(&board->vm->devices);
-    if (!board_virtio_type(board, byte))
+    if (board_has_keyboard(board))
+        vkbc_type(&board->kbc, byte, vm_now(board->vm));
+    else if (!board_virtio_type(board, byte))
         vuart_receive(&board->com1, &byte, 1, vm_now(board->vm));
     lock_drop(&board->vm->devices);
     vcpu_kick(board->cpus[0].vcpu);
@@ -313,15 +335,15 @@ static void board_init_clocks(struct board *board, uint64_t unix_time)
 static void board_init_consoles(struct board *board, bool firmware)
 {
     struct timer_queue *timers = &board->vm->timers;
-    struct vuart_config com1 = {board_pin(board, PC_IRQ_COM1), timers, board_console_out, board,
+    struct vuart_config com1 = {board_pin(board, PC_IRQ_COM1), timers, board_com1_out, board,
                                 board_console_ready};
     struct vuart_config com2 = {board_pin(board, PC_IRQ_COM2), timers, board_nowhere, board, NULL};
-    struct vkbc_config kbc = {board_pin(board, PC_IRQ_KBC), board_reboot, board};
+    struct vkbc_config kbc = {board_pin(board, PC_IRQ_KBC), timers, board_reboot, board};
 
     vuart_init(&board->com1, &com1);
     vuart_init(&board->com2, &com2);
     vkbc_init(&board->kbc, &kbc);
-    vtext_init(&board->text, timers, board_console_out, board);
+    vtext_init(&board->text, timers, board_text_out, board);
     vdebug_init(&board->debug, board_console_out, board);
     /* What firmware puts on its screen, which is the console, it also writes to its log: once is enough. */
     vdebug_init(&board->firmware_log, firmware ? board_nowhere : board_console_out, board);
@@ -411,6 +433,7 @@ int board_init(struct board *board, struct vm *vm, const struct board_config *co
     board->vm = vm;
     board->host_now = config->host_now;
     board->console_changed = config->console_changed;
+    board->keyboard = config->keyboard;
     vm->board = board;
     board_init_interrupts(board);
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
@@ -500,6 +523,7 @@ void board_reset(struct board *board)
     board_shmem_reset(board);
     board_reset_pci(board);
     vtext_reset(&board->text);
+    board->com1_used = board->text_used = false;
     vfwcfg_reset(&board->fwcfg);
     if (board->test.mmio)
         vtestdev_reset(&board->test);

@@ -24,6 +24,7 @@
 #include "drivers/virt/vuart.h"
 #include "guests/acpi_loader.h"
 #include "guests/board_virtio.h"
+#include "guests/config.h"
 #include "guests/e820.h"
 #include "guests/platform.h"
 
@@ -67,6 +68,8 @@ struct board {
     void (*console_changed)(void);
     uint64_t heard; /* host time of the last output on a console, or of the start */
     bool loss_told; /* that output was lost */
+    enum config_keyboard keyboard;
+    bool com1_used, text_used; /* the guest has put something out there since its reset */
     struct board_cpu cpus[];
 };
 
@@ -75,6 +78,7 @@ struct board_config {
     struct scale tsc_to_ns, ns_to_tsc;
     bool x2apic, tsc_deadline;
     bool debug_exit; /* the test exit port and the test device are there */
+    enum config_keyboard keyboard;
     const struct acpi_guest
         *acpi; /* for firmware, which is told by fw_cfg; NULL: the VM starts with a kernel */
     uint32_t phys_bits;

@@ -24,6 +24,7 @@
 #define CONFIG_STRINGS_MAX (64 * KiB)
 
 enum config_crash { ON_CRASH_STOP, ON_CRASH_RESTART, ON_CRASH_HOLD };
+enum config_keyboard { KEYBOARD_AUTO, KEYBOARD_YES, KEYBOARD_NO };
 enum config_rings { RINGS_PACKED, RINGS_SPLIT };
 enum config_reboot { ON_REBOOT_RESTART, ON_REBOOT_STOP };
 
@@ -92,7 +93,8 @@ struct config_vm {
     bool console;    /* a virtio console */
     uint32_t cid;    /* of a virtio socket device; 0: there is none */
     uint32_t cid_line;
-    uint32_t rings; /* what its virtio devices offer: enum config_rings */
+    uint32_t rings;                /* what its virtio devices offer: enum config_rings */
+    enum config_keyboard keyboard; /* whether what is typed comes from its keyboard */
 };
 
 /* Holds its own strings, and is therefore not to be copied. */

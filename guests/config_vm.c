@@ -277,6 +277,8 @@ static const struct choice crashes[] = {
     {"stop", ON_CRASH_STOP}, {"restart", ON_CRASH_RESTART}, {"hold", ON_CRASH_HOLD}, {NULL, 0}};
 static const struct choice rings[] = {{"packed", RINGS_PACKED}, {"split", RINGS_SPLIT}, {NULL, 0}};
 static const struct choice pvs[] = {{"none", PV_NONE}, {"kvm", PV_KVM}, {"hyperv", PV_HYPERV}, {NULL, 0}};
+static const struct choice keyboards[] = {
+    {"auto", KEYBOARD_AUTO}, {"yes", KEYBOARD_YES}, {"no", KEYBOARD_NO}, {NULL, 0}};
 static const struct choice reboots[] = {{"restart", ON_REBOOT_RESTART}, {"stop", ON_REBOOT_STOP}, {NULL, 0}};
 
 #define FIELD(name) .offset = offsetof(struct config_vm, name)
@@ -317,6 +319,11 @@ static const struct key keys[] = {
      .choices = reboots},
     {.name = "virtio_rings", .set = set_choice, .takes = "packed or split", FIELD(rings), .choices = rings},
     {.name = "pv", .set = set_choice, .takes = "none, kvm or hyperv", FIELD(pv), .choices = pvs},
+    {.name = "keyboard",
+     .set = set_choice,
+     .takes = "auto, yes or no",
+     FIELD(keyboard),
+     .choices = keyboards},
     {.name = "hide", .set = set_hide, .takes = "names of CPU features with commas between them"},
     {.name = "autostart", .set = set_yes_no, .takes = "yes or no", FIELD(autostart)},
     {.name = "virtio_console", .set = set_yes_no, .takes = "yes or no", FIELD(console)},
@@ -328,7 +335,8 @@ static const struct key keys[] = {
 };
 
 _Static_assert(ARRAY_SIZE(keys) <= CONFIG_KEYS_MAX, "all keys of a section can be noted");
-_Static_assert(sizeof(enum config_crash) == 4 && sizeof(enum config_reboot) == 4 && sizeof(enum pv_kind) == 4,
+_Static_assert(sizeof(enum config_crash) == 4 && sizeof(enum config_reboot) == 4 &&
+                   sizeof(enum pv_kind) == 4 && sizeof(enum config_keyboard) == 4,
                "set_choice writes 32 bits");
 _Static_assert(MACHINE_MEMORY_MIN == 4194304 && CONFIG_MAX_CORES == 256, "the words in the table say so");
 

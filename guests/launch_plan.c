@@ -154,6 +154,7 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
         .console = vm->console,
         .cid = vm->cid,
         .split_rings = vm->rings == RINGS_SPLIT,
+        .keyboard = vm->keyboard,
         .watchdog = vm->watchdog,
         .hide_count = vm->hidden_count,
         .hide = vm->hidden,

@@ -173,6 +173,7 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
         .tsc_deadline = cpuid_has(&vm->cpuid, 1, 2, 24),
         .phys_bits = sizes ? sizes->eax & 0xff : 36,
         .debug_exit = spec->debug_exit,
+        .keyboard = spec->keyboard,
         .acpi = spec->firmware.data ? &acpi : NULL,
         .devices = &devices,
         .host_now = clock_now,

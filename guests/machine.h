@@ -37,6 +37,7 @@ struct machine_spec {
     enum config_crash on_crash;
     enum config_reboot on_reboot;
     bool autostart, debug_exit;
+    enum config_keyboard keyboard;
     uint32_t watchdog; /* seconds; 0: none */
     uint32_t disk_count;
     struct machine_disk disks[CONFIG_MAX_DISKS];

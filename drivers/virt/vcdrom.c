@@ -30,20 +30,20 @@ enum command {
 
 #define SENSE_CURRENT 0x70 /* fixed format */
 
-#define TRACK_DATA   0x14 /* ADR 1, CONTROL 4: a data track */
-#define LEAD_OUT     0xaa
-#define MSF_OFFSET   150 /* frames before block 0 */
-#define PAGE_CD      0x2a
-#define PAGE_CD_LEN  20
-#define PAGE_ALL     0x3f
-#define CD_SPEED     0x1b90 /* 40 times 176.4 kB/s */
-#define PROFILE_CD   0x0008
-#define EVENT_MEDIA  4
-#define MEDIA_IN     0x02
-#define DISC_CLOSED  0x0e /* the disc and its last session are complete */
-#define START_LOEJ   0x02
-#define START_START  0x01
-#define POLLED       0x01
+#define TRACK_DATA  0x14 /* ADR 1, CONTROL 4: a data track */
+#define LEAD_OUT    0xaa
+#define MSF_OFFSET  150 /* frames before block 0 */
+#define PAGE_CD     0x2a
+#define PAGE_CD_LEN 20
+#define PAGE_ALL    0x3f
+#define CD_SPEED    0x1b90 /* 40 times 176.4 kB/s */
+#define PROFILE_CD  0x0008
+#define EVENT_MEDIA 4
+#define MEDIA_IN    0x02
+#define DISC_CLOSED 0x0e /* the disc and its last session are complete */
+#define START_LOEJ  0x02
+#define START_START 0x01
+#define POLLED      0x01
 
 static uint16_t get_be16(const uint8_t *p)
 {

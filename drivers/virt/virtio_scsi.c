@@ -36,13 +36,13 @@
 #define RESPONSE_BAD_TARGET 3
 
 /* Requests of the control queue: 5.6.6.2 */
-#define CONTROL_TMF      0
-#define CONTROL_QUERY    1
+#define CONTROL_TMF       0
+#define CONTROL_QUERY     1
 #define CONTROL_SUBSCRIBE 2
-#define TMF_LUN          8
-#define NOTIFICATION_LUN 4
-#define CONTROL_LENGTH   24 /* of the longest */
-#define CONTROL_FAILURE  9
+#define TMF_LUN           8
+#define NOTIFICATION_LUN  4
+#define CONTROL_LENGTH    24 /* of the longest */
+#define CONTROL_FAILURE   9
 
 /* How much is done for one notification before vCPUs and other VMs get their turn again. */
 #define BATCH_BYTES (1 * MiB)
@@ -161,7 +161,7 @@ static uint64_t control_request(struct virtio_scsi *scsi)
     type = get_le32(request);
     skip = type == CONTROL_QUERY || type == CONTROL_SUBSCRIBE ? 4 : 0; /* the events, none */
     lun = type == CONTROL_TMF ? TMF_LUN : NOTIFICATION_LUN;
-    answer[skip] = type > CONTROL_SUBSCRIBE                     ? CONTROL_FAILURE
+    answer[skip] = type > CONTROL_SUBSCRIBE                   ? CONTROL_FAILURE
                    : target_find(scsi, request + lun) == NULL ? RESPONSE_BAD_TARGET
                                                               : RESPONSE_OK;
     if (!vring_write(&to, answer, skip + 1)) {

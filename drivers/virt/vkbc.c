@@ -2,6 +2,7 @@
 
 #include "core/lib/string.h"
 #include "drivers/virt/isa.h"
+#include "drivers/virt/vkeymap.h"
 
 #define STATUS_FULL     BIT(0) /* the output buffer has a byte for the guest */
 #define STATUS_SYSTEM   BIT(2) /* the self-test was passed */
@@ -13,6 +14,10 @@
 #define MODE_SYSTEM  BIT(2)
 #define MODE_DISABLE BIT(4) /* keyboard */
 #define MODE_NO_AUX  BIT(5)
+#define MODE_XLATE   BIT(6) /* scan codes of set 2 become those of set 1 */
+
+#define BREAK    0xf0 /* in front of a code of set 2: the key was released */
+#define RELEASED 0x80 /* the same in set 1 */
 
 #define OUTPORT_RUN  BIT(0) /* 0 holds the CPU in reset */
 #define OUTPORT_A20  BIT(1)
@@ -52,11 +57,53 @@ static void pin_update(struct vkbc *k)
     irq_pin_set(&k->config.pin, (k->status & STATUS_FULL) && (k->ram[0] & MODE_IRQ));
 }
 
-static void answer(struct vkbc *k, uint8_t byte)
+static void output_fill(struct vkbc *k, uint8_t byte, bool from_keyboard)
 {
     k->output = byte;
+    k->from_keyboard = from_keyboard;
     k->status |= STATUS_FULL;
     pin_update(k);
+}
+
+/* What the keyboard has sent, and wasn't read yet, comes after the answer. */
+static void answer(struct vkbc *k, uint8_t byte)
+{
+    if ((k->status & STATUS_FULL) && k->from_keyboard) {
+        k->held = k->output;
+        k->has_held = true;
+    }
+    output_fill(k, byte, false);
+}
+
+/* The next byte from the keyboard, translated if it is to be; false: there is none. */
+static bool keyboard_take(struct vkbc *k, uint8_t *byte)
+{
+    if (k->has_held) {
+        *byte = k->held;
+        k->has_held = false;
+        return true;
+    }
+    while (vkeyboard_take(&k->keyboard, byte)) {
+        if (!(k->ram[0] & MODE_XLATE))
+            return true;
+        if (*byte != BREAK) {
+            *byte = (uint8_t)(vkeymap_set1(*byte) | (k->released ? RELEASED : 0));
+            k->released = false;
+            return true;
+        }
+        k->released = true;
+    }
+    return false;
+}
+
+/* Lets the keyboard send, if there is room and its clock isn't held. */
+static void keyboard_poll(void *ctx)
+{
+    struct vkbc *k = ctx;
+    uint8_t byte;
+
+    if (!(k->status & STATUS_FULL) && !(k->ram[0] & MODE_DISABLE) && keyboard_take(k, &byte))
+        output_fill(k, byte, true);
 }
 
 static void answer_silence(struct vkbc *k)
@@ -81,6 +128,7 @@ static void mode_write(struct vkbc *k, uint8_t value)
     else
         k->status &= ~STATUS_SYSTEM;
     pin_update(k);
+    keyboard_poll(k);
 }
 
 static void selftest(struct vkbc *k)
@@ -169,17 +217,24 @@ static void data_write(struct vkbc *k, uint8_t value)
 
     k->status &= ~(STATUS_COMMAND | STATUS_TIMEOUT);
     k->pending = 0;
-    if (command)
+    if (command) {
         operand_write(k, command, value);
-    else
-        answer_silence(k);
+        return;
+    }
+    /* A byte for the keyboard lets it send, too (8042's firmware does so). */
+    k->ram[0] &= (uint8_t)~MODE_DISABLE;
+    k->released = false;
+    vkeyboard_write(&k->keyboard, value);
 }
 
 static uint8_t data_read(struct vkbc *k)
 {
+    uint8_t byte = k->output;
+
     k->status &= ~(STATUS_FULL | STATUS_TIMEOUT);
     pin_update(k);
-    return k->output;
+    keyboard_poll(k);
+    return byte;
 }
 
 enum bus_result vkbc_data_port(void *dev, struct bus_access *access)
@@ -208,14 +263,21 @@ enum bus_result vkbc_command_port(void *dev, struct bus_access *access)
     return BUS_OK;
 }
 
-/* As a BIOS leaves it: self-tested, A20 open. */
+void vkbc_type(struct vkbc *k, uint8_t c, uint64_t now)
+{
+    vkeyboard_type(&k->keyboard, c, now);
+}
+
+/* As a BIOS leaves it: self-tested, A20 open, the keyboard at work. */
 void vkbc_reset(struct vkbc *k)
 {
     memset(k->ram, 0, sizeof(k->ram));
-    k->ram[0] = MODE_SYSTEM | MODE_NO_AUX;
+    k->ram[0] = MODE_IRQ | MODE_SYSTEM | MODE_NO_AUX | MODE_XLATE;
     k->status = STATUS_SYSTEM | STATUS_UNLOCKED;
     k->outport = OUTPORT_RUN | OUTPORT_A20 | OUTPORT_REST;
-    k->output = k->pending = 0;
+    k->output = k->pending = k->held = 0;
+    k->from_keyboard = k->has_held = k->released = false;
+    vkeyboard_reset(&k->keyboard);
     pin_update(k);
 }
 
@@ -223,5 +285,6 @@ void vkbc_init(struct vkbc *k, const struct vkbc_config *config)
 {
     memset(k, 0, sizeof(*k));
     k->config = *config;
+    vkeyboard_init(&k->keyboard, config->timers, keyboard_poll, k);
     vkbc_reset(k);
 }

@@ -39,7 +39,7 @@ FORMAT_mb2 := MULTIBOOT2
 FORMAT_mb2-address := MULTIBOOT2 ADDRESS
 FORMAT_pvh := PVH
 FORMAT_CFLAGS := $(filter-out -m64 -mcmodel=kernel -mno-red-zone,$(CFLAGS)) -m32
-FORMAT_SOURCES := guests/payload/formats/main.c guests/payload/formats/lib.c core/lib/format.c core/lib/string.c
+FORMAT_SOURCES := guests/payload/formats/main.c guests/payload/formats/typing.c guests/payload/formats/lib.c core/lib/format.c core/lib/string.c
 PAYLOAD_IMAGES += $(FORMATS:%=build/payload/formats/%)
 
 build/payload/formats/%.lnk: guests/payload/formats/start.asm guests/payload/formats/formats.ld $(FORMAT_SOURCES) Makefile

@@ -217,8 +217,9 @@ static void test_targets(void **state)
 /* 2.6.4: how a driver cuts a request means nothing; and it says how long a CDB and sense data are. */
 static void test_layout(void **state)
 {
-    const struct buffer cut[] = {{HEADER, 5, 0},          {HEADER + 5, 30, 0},     {ANSWER, 3, WRITE},
-                                 {ANSWER + 3, 17, WRITE}, {BUFFER, 1000, WRITE}, {BUFFER + 1000, 1048, WRITE}};
+    const struct buffer cut[] = {{HEADER, 5, 0},        {HEADER + 5, 30, 0},
+                                 {ANSWER, 3, WRITE},    {ANSWER + 3, 17, WRITE},
+                                 {BUFFER, 1000, WRITE}, {BUFFER + 1000, 1048, WRITE}};
     const struct buffer small[] = {{HEADER, 19 + 6, 0}, {ANSWER, 12 + 4, WRITE}};
     const struct buffer lacking[] = {{HEADER, 19 + 5, 0}, {ANSWER, 12 + 4, WRITE}};
     uint32_t len;

@@ -15,7 +15,11 @@ static void reset(void *ctx)
 static int start(void **state)
 {
     (void)state;
-    vkbc_init(&kbc, &(struct vkbc_config){.pin = wire_pin(&irq1), .reset = reset, .ctx = &kbc});
+    const struct vkbc_config config = {
+        .pin = wire_pin(&irq1), .timers = &bench_timers, .reset = reset, .ctx = &kbc};
+
+    bench_start(0);
+    vkbc_init(&kbc, &config);
     resets = 0;
     return 0;
 }
@@ -90,27 +94,150 @@ static void test_linux_finds_no_aux(void **state)
     assert_int_equal(data() & 0x20, 0x20);
 }
 
-static void test_keyboard_is_silent(void **state)
+/* A byte that isn't for the controller goes to the keyboard, which answers; there is nothing at the other connector. */
+static void test_keyboard_answers(void **state)
 {
     (void)state;
     command(0x60);
     operand(0x05);
     operand(0xf2); /* GETID */
     assert_true(irq1.level);
-    assert_int_equal(status() & 0x49, 0x41);
-    expect(0xfe);
+    assert_int_equal(data(), 0xfa);
+    assert_int_equal(data(), 0xab);
+    expect(0x83);
     assert_false(irq1.level);
-    assert_int_equal(status() & 0x40, 0);
+    assert_int_equal(irq1.rises, 3); /* an edge for each byte */
+    command(0x60);
+    operand(0x45); /* translated */
+    operand(0xf2);
+    assert_int_equal(data(), 0xfa);
+    assert_int_equal(data(), 0xab);
+    expect(0x41);
     command(0xd4);
     operand(0xff);
+    assert_int_equal(status() & 0x41, 0x41);
     expect(0xfe);
     command(0xd2);
     operand(0x1e);
     expect(0x1e);
     command(0x60);
     operand(0x04);
-    operand(0xf2);
+    operand(0xee);
     assert_false(irq1.level);
+    expect(0xee);
+}
+
+/* All that is typed, read as it comes. */
+static void expect_typed(const char *text, const char *codes)
+{
+    size_t count = 0;
+
+    for (; *text; text++)
+        vkbc_type(&kbc, (uint8_t)*text, bench_now);
+    for (uint32_t i = 0; i < 200; i++, bench_wait(MS))
+        for (; status() & 1; count++) {
+            assert_true(codes[count] != 0);
+            assert_int_equal(data(), (uint8_t)codes[count]);
+        }
+    assert_int_equal(codes[count], 0);
+}
+
+static void test_typing(void **state)
+{
+    (void)state;
+    expect_typed("aB\r", "\x1e\x9e\x2a\x30\xb0\xaa\x1c\x9c");
+    expect_typed("\x03", "\x1d\x2e\xae\x9d");             /* Ctrl-C */
+    expect_typed("\x1b[A", "\xe0\x48\xe0\xc8");           /* up */
+    expect_typed("\x1b[3~x", "\xe0\x53\xe0\xd3\x2d\xad"); /* delete, x */
+    expect_typed("\x1b", "\x01\x81");
+    expect_typed("\x1bq", "\x01\x81\x10\x90");
+    expect_typed("\x1b[", "\x01\x81\x1a\x9a");
+    expect_typed("\xc3\xa4~", "\x2a\x29\xa9\xaa"); /* what is on no key is lost */
+    command(0x60);
+    operand(0x05); /* not translated */
+    expect_typed("a", "\x1c\xf0\x1c");
+    operand(0xf0);
+    expect(0xfa);
+    operand(0x01); /* by the keyboard itself */
+    expect(0xfa);
+    expect_typed("a", "\x1e\x9e");
+}
+
+/* A key that the guest doesn't read holds up the next, and comes after an answer that it asked for meanwhile. */
+static void test_keys_wait(void **state)
+{
+    (void)state;
+    vkbc_type(&kbc, 'a', bench_now);
+    vkbc_type(&kbc, 'b', bench_now);
+    bench_wait(100 * MS);
+    assert_int_equal(irq1.rises, 1);
+    command(0x20);
+    expect_typed("", "\x65\x1e\x9e\x30\xb0");
+    command(0xad); /* its clock is held */
+    vkbc_type(&kbc, 'c', bench_now);
+    bench_wait(100 * MS);
+    assert_int_equal(status() & 1, 0);
+    command(0xae);
+    expect_typed("", "\x2e\xae");
+    operand(0xf5);
+    expect(0xfa);
+    vkbc_type(&kbc, 'd', bench_now);
+    bench_wait(100 * MS);
+    assert_int_equal(status() & 1, 0);
+    operand(0xf4);
+    expect_typed("", "\xfa\x20\xa0");
+    for (uint32_t i = 0; i < 1000; i++)
+        vkbc_type(&kbc, 'e', bench_now);
+    assert_int_equal(kbc.keyboard.typed_count, VKEYBOARD_TYPED);
+    vkbc_reset(&kbc);
+    expect_typed("", "");
+}
+
+/* No faster than a BIOS takes them: 16 keys have room with it. */
+static void test_pace(void **state)
+{
+    uint32_t codes = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 30; i++)
+        vkbc_type(&kbc, 'a', bench_now);
+    for (uint32_t i = 0; i < 50; i++, bench_wait(MS))
+        for (; status() & 1; codes++)
+            data();
+    assert_in_range(codes, 18, 22);
+}
+
+static void test_keyboard_commands(void **state)
+{
+    (void)state;
+    operand(0xff);
+    assert_int_equal(data(), 0xfa);
+    expect(0xaa);
+    operand(0xed);
+    expect(0xfa);
+    operand(0x07);
+    expect(0xfa);
+    operand(0xf3);
+    expect(0xfa);
+    operand(0xee); /* no operand, but the next command */
+    expect(0xee);
+    operand(0xf0);
+    expect(0xfa);
+    operand(0x00);
+    assert_int_equal(data(), 0xfa);
+    expect(0x41); /* 2, translated */
+    command(0x60);
+    operand(0x05);
+    operand(0xf0);
+    expect(0xfa);
+    operand(0x03); /* a set that isn't there */
+    expect(0xfe);
+    operand(0xfe);
+    expect(0xfe);
+    operand(0xe7);
+    expect(0xfe);
+    operand(0xf6);
+    expect(0xfa);
 }
 
 static void test_ram(void **state)
@@ -177,7 +304,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_tests, start),  cmocka_unit_test_setup(test_linux_finds_no_aux, start),
-        cmocka_unit_test_setup(test_ram, start),    cmocka_unit_test_setup(test_keyboard_is_silent, start),
+        cmocka_unit_test_setup(test_ram, start),    cmocka_unit_test_setup(test_keyboard_answers, start),
+        cmocka_unit_test_setup(test_typing, start), cmocka_unit_test_setup(test_keys_wait, start),
+        cmocka_unit_test_setup(test_pace, start),   cmocka_unit_test_setup(test_keyboard_commands, start),
         cmocka_unit_test_setup(test_resets, start), cmocka_unit_test_setup(test_a20, start),
     };
 

@@ -5,6 +5,7 @@
 #include "core/lib/format.h"
 #include "core/lib/string.h"
 #include "core/x86/io.h"
+#include "guests/payload/formats/typing.h"
 
 #ifdef HIGH
 #define OFFSET 0xc0000000u
@@ -111,6 +112,14 @@ static void show_cmdline(const char *cmdline)
 {
     first_word = cmdline;
     print("cmdline=\"%s\"", cmdline);
+}
+
+/* A command line without its first word, the kernel's name. */
+static const char *words_behind(const char *cmdline)
+{
+    const char *space = str_find(cmdline, ' ');
+
+    return space ? space + 1 : "";
 }
 
 /* -- Multiboot 1 ------------------------------------------------------------------------------------------------ */
@@ -272,7 +281,9 @@ void formats_main(void)
     uint32_t magic = start_state.eax;
     const void *info = phys(start_state.ebx);
 
-    if (magic == MB1_MAGIC)
+    if (magic == MB1_MAGIC && str_eq(words_behind(phys(get32(info, 16))), "typing"))
+        typing();
+    else if (magic == MB1_MAGIC)
         multiboot1(info);
     else if (magic == MB2_MAGIC)
         multiboot2(info);
