@@ -4,17 +4,16 @@
 #include "core/lib/string.h"
 #include "core/x86/asm.h"
 #include "core/x86/caps.h"
+#include "core/x86/fpu_area.h"
 
-#define FXSAVE_SIZE 512
-#define AREA_FCW    0 /* SDM volume 1, table "Format of an FXSAVE Area" */
-#define AREA_MXCSR  24
-#define FCW_RESET                                                                                            \
-    0x037f /* what FNINIT and XRSTOR's initial state have; RESET's own 0x0040 no software relies on */
-#define MXCSR_RESET  0x1f80
+#define FXSAVE_SIZE  512
 #define CPUID_XSTATE 0xd
+#define STATE_AVX    2 /* bits of XCR0, which are subleaves */
+#define STATE_ZMM    6
 
 static uint64_t components; /* all that XCR0 may have on this CPU; 0 without XSAVE */
 static size_t area_size = FXSAVE_SIZE;
+static struct fpu_layout layout;
 
 /*
  * Standard format, not XSAVES: guests can't set any bit of IA32_XSS (core/msr.c), so there is no supervisor state, and an
@@ -29,6 +28,9 @@ void fpu_init(void)
     r = cpuid(CPUID_XSTATE, 0);
     components = (uint64_t)r.edx << 32 | r.eax;
     area_size = r.ecx;
+    layout.xsave = true;
+    layout.upper = components >> STATE_AVX & 1 ? cpuid(CPUID_XSTATE, STATE_AVX).ebx : 0;
+    layout.zmm = components >> STATE_ZMM & 1 ? cpuid(CPUID_XSTATE, STATE_ZMM).ebx : 0;
 }
 
 size_t fpu_size(void)
@@ -40,8 +42,8 @@ size_t fpu_size(void)
 void fpu_reset(void *area)
 {
     memset(area, 0, area_size);
-    put_le16((uint8_t *)area + AREA_FCW, FCW_RESET);
-    put_le32((uint8_t *)area + AREA_MXCSR, MXCSR_RESET);
+    put_le16((uint8_t *)area + FPU_AREA_FCW, FPU_FCW_RESET);
+    put_le32((uint8_t *)area + FPU_AREA_MXCSR, FPU_MXCSR_RESET);
 }
 
 static void area_xsave(void *area)
@@ -80,4 +82,34 @@ void fpu_restore(const void *area)
     xsetbv(0, components);
     area_xrstor(area);
     xsetbv(0, guest);
+}
+
+void fpu_get_ymm(void *area, uint32_t reg, uint64_t value[4])
+{
+    fpu_save(area);
+    fpu_area_get_ymm(area, &layout, reg, value);
+}
+
+void fpu_set_ymm(void *area, uint32_t reg, const uint64_t value[4], bool whole)
+{
+    fpu_save(area);
+    fpu_area_set_ymm(area, &layout, reg, value, whole);
+    fpu_restore(area);
+}
+
+uint64_t fpu_get_mmx(void *area, uint32_t reg)
+{
+    uint64_t value;
+
+    fpu_save(area);
+    value = fpu_area_get_mmx(area, &layout, reg);
+    fpu_restore(area);
+    return value;
+}
+
+void fpu_set_mmx(void *area, uint32_t reg, uint64_t value)
+{
+    fpu_save(area);
+    fpu_area_set_mmx(area, &layout, reg, value);
+    fpu_restore(area);
 }

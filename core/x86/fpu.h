@@ -15,3 +15,11 @@ size_t fpu_size(void);
 void fpu_reset(void *area);
 void fpu_save(void *area);
 void fpu_restore(const void *area);
+/*
+ * A register of a guest whose state is in the registers: it goes through the area, which holds nothing of worth meanwhile. Of the
+ * four words, XMM has two and MMX one. `whole` as for fpu_area_set_ymm.
+ */
+void fpu_get_ymm(void *area, uint32_t reg, uint64_t value[4]);
+void fpu_set_ymm(void *area, uint32_t reg, const uint64_t value[4], bool whole);
+uint64_t fpu_get_mmx(void *area, uint32_t reg);
+void fpu_set_mmx(void *area, uint32_t reg, uint64_t value);
