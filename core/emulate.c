@@ -1,14 +1,17 @@
 #include "core/emulate.h"
 
 #include "core/access.h"
+#include "core/cpuid.h"
 #include "core/emul/decode.h"
 #include "core/emul/exec.h"
 #include "core/fetch.h"
+#include "core/lib/format.h"
 #include "core/lib/string.h"
 #include "core/site.h"
 #include "core/vcpu_ops.h"
 #include "core/vm.h"
 #include "core/x86/cr.h"
+#include "core/x86/fpu.h"
 
 struct emulation {
     struct vcpu *vcpu;
@@ -26,16 +29,18 @@ static int emulate_page_fault(const struct emul_ref *ref, gva_t gva, const struc
     return EMUL_FAULT;
 }
 
-/* One access within a page: RAM directly, all else by the MMIO bus. */
-static void emulate_physical(struct vcpu *vcpu, gpa_t gpa, uint8_t *bytes, uint32_t len, bool write)
+/* A device sees one access for each unit; what a page's end has cut off goes in powers of two. */
+static uint32_t emulate_piece(uint32_t len, uint32_t unit)
 {
-    void *ram = gmem_ptr(&vcpu->vm->mem, gpa, len);
+    while (unit > len)
+        unit >>= 1;
+    return unit;
+}
+
+static void emulate_device(struct vcpu *vcpu, gpa_t gpa, uint8_t *bytes, uint32_t len, bool write)
+{
     uint64_t value = 0;
 
-    if (ram && (!write || gmem_guest_writable(&vcpu->vm->mem, gpa, len))) {
-        memcpy(write ? ram : bytes, write ? bytes : ram, len);
-        return;
-    }
     if (write)
         memcpy(&value, bytes, len);
     access_mmio(vcpu, gpa, len, write, &value);
@@ -43,11 +48,29 @@ static void emulate_physical(struct vcpu *vcpu, gpa_t gpa, uint8_t *bytes, uint3
         memcpy(bytes, &value, len);
 }
 
+/* One access within a page: RAM directly, all else by the MMIO bus. */
+static void emulate_physical(struct vcpu *vcpu, gpa_t gpa, uint8_t *bytes, uint32_t len, uint32_t unit,
+                             bool write)
+{
+    void *ram = gmem_ptr(&vcpu->vm->mem, gpa, len);
+    uint32_t piece;
+
+    if (ram && (!write || gmem_guest_writable(&vcpu->vm->mem, gpa, len))) {
+        memcpy(write ? ram : bytes, write ? bytes : ram, len);
+        return;
+    }
+    for (; len; len -= piece, gpa += piece, bytes += piece) {
+        piece = emulate_piece(len, unit);
+        emulate_device(vcpu, gpa, bytes, piece, write);
+    }
+}
+
 /* Walks both pages of an access first, so that a fault on the second leaves the first untouched. */
 static int emulate_access(struct emulation *e, const struct emul_ref *ref, uint8_t *bytes, bool write,
                           struct emul_fault *fault)
 {
-    uint32_t access = GWALK_SET_AD | e->user | (write || ref->rmw ? GWALK_WRITE : GWALK_READ);
+    uint32_t access = GWALK_SET_AD | (ref->system ? GWALK_IMPLICIT : e->user) |
+                      (write || ref->rmw ? GWALK_WRITE : GWALK_READ);
     uint32_t head = (uint32_t)MIN((uint64_t)ref->size, PAGE_SIZE - (ref->gva & PAGE_MASK));
     struct gwalk_result first, second;
 
@@ -55,28 +78,32 @@ static int emulate_access(struct emulation *e, const struct emul_ref *ref, uint8
         return emulate_page_fault(ref, ref->gva, &first, fault);
     if (head < ref->size && !gwalk(&e->vcpu->vm->mem, &e->walk, ref->gva + head, access, &second))
         return emulate_page_fault(ref, ref->gva + head, &second, fault);
-    emulate_physical(e->vcpu, first.gpa, bytes, head, write);
+    emulate_physical(e->vcpu, first.gpa, bytes, head, ref->unit, write);
     if (head < ref->size)
-        emulate_physical(e->vcpu, second.gpa, bytes + head, ref->size - head, write);
+        emulate_physical(e->vcpu, second.gpa, bytes + head, ref->size - head, ref->unit, write);
     return 0;
 }
 
 static int emulate_read(void *ctx, const struct emul_ref *ref, uint64_t *value, struct emul_fault *fault)
 {
-    uint8_t bytes[8] = {0};
-    int err = emulate_access(ctx, ref, bytes, false, fault);
+    uint64_t words[EMUL_ACCESS_WORDS];
+    uint32_t count = (ref->size + 7u) / 8;
+    int err;
 
+    words[count - 1] = 0;
+    err = emulate_access(ctx, ref, (uint8_t *)words, false, fault);
     if (!err)
-        memcpy(value, bytes, sizeof *value);
+        memcpy(value, words, count * sizeof(*words));
     return err;
 }
 
-static int emulate_write(void *ctx, const struct emul_ref *ref, uint64_t value, struct emul_fault *fault)
+static int emulate_write(void *ctx, const struct emul_ref *ref, const uint64_t *value,
+                         struct emul_fault *fault)
 {
-    uint8_t bytes[8];
+    uint64_t words[EMUL_ACCESS_WORDS];
 
-    memcpy(bytes, &value, sizeof bytes);
-    return emulate_access(ctx, ref, bytes, true, fault);
+    memcpy(words, value, ref->size);
+    return emulate_access(ctx, ref, (uint8_t *)words, true, fault);
 }
 
 static uint64_t emulate_get(void *ctx, enum vcpu_reg reg)
@@ -92,6 +119,39 @@ static void emulate_set(void *ctx, enum vcpu_reg reg, uint64_t value)
 static void emulate_get_seg(void *ctx, enum vcpu_seg seg, struct vcpu_segment *out)
 {
     vcpu_ops->get_seg(((struct emulation *)ctx)->vcpu, seg, out);
+}
+
+static void emulate_set_seg(void *ctx, enum vcpu_seg seg, const struct vcpu_segment *in)
+{
+    vcpu_ops->set_seg(((struct emulation *)ctx)->vcpu, seg, in);
+}
+
+static void emulate_get_vector(void *ctx, uint8_t vector, uint64_t *value)
+{
+    void *fpu = ((struct emulation *)ctx)->vcpu->fpu;
+
+    if (vector >= EMUL_MM)
+        value[0] = fpu_get_mmx(fpu, vector - EMUL_MM);
+    else
+        fpu_get_ymm(fpu, vector, value);
+}
+
+static void emulate_set_vector(void *ctx, uint8_t vector, const uint64_t *value, bool whole)
+{
+    void *fpu = ((struct emulation *)ctx)->vcpu->fpu;
+
+    if (vector >= EMUL_MM)
+        fpu_set_mmx(fpu, vector - EMUL_MM, value[0]);
+    else
+        fpu_set_ymm(fpu, vector, value, whole);
+}
+
+/* As the guest is told: where the CPU has more, the instruction is another to it. */
+static bool emulate_has(void *ctx, enum emul_feature feature)
+{
+    const struct cpuid_table *table = &((struct emulation *)ctx)->vcpu->vm->cpuid;
+
+    return feature == EMUL_TZCNT ? cpuid_has(table, 7, 1, 3) : cpuid_has(table, 0x80000001, 2, 5);
 }
 
 static int emulate_in(void *ctx, uint16_t port, uint32_t size, uint64_t *value, struct emul_fault *fault)
@@ -114,6 +174,10 @@ static const struct emul_io emulate_memory_io = {
     .get = emulate_get,
     .set = emulate_set,
     .get_seg = emulate_get_seg,
+    .set_seg = emulate_set_seg,
+    .get_vector = emulate_get_vector,
+    .set_vector = emulate_set_vector,
+    .has = emulate_has,
 };
 
 static const struct emul_io emulate_port_io = {
@@ -122,11 +186,26 @@ static const struct emul_io emulate_port_io = {
     .get = emulate_get,
     .set = emulate_set,
     .get_seg = emulate_get_seg,
+    .set_seg = emulate_set_seg,
+    .get_vector = emulate_get_vector,
+    .set_vector = emulate_set_vector,
+    .has = emulate_has,
     .in = emulate_in,
     .out = emulate_out,
 };
 
-static void emulate_finish(struct vcpu *vcpu, const struct insn *insn, int result,
+static void emulate_refuse(struct vcpu *vcpu, const struct insn *insn, const uint8_t *bytes)
+{
+    char why[128];
+    int len = fmt_print(why, sizeof why,
+                        "%s that the emulator doesn't know touched a device:", emul_kind(insn));
+
+    for (uint32_t i = 0; i < insn->length && len < (int)sizeof why; i++)
+        len += fmt_print(why + len, sizeof why - (size_t)len, " %02x", bytes[i]);
+    exit_failed(vcpu, why);
+}
+
+static void emulate_finish(struct vcpu *vcpu, const struct insn *insn, const uint8_t *bytes, int result,
                            const struct emul_fault *fault)
 {
     switch (result) {
@@ -145,7 +224,7 @@ static void emulate_finish(struct vcpu *vcpu, const struct insn *insn, int resul
         event_raise(vcpu, fault->vector, fault->has_error, fault->error);
         break;
     default:
-        exit_failed(vcpu, "an instruction that the emulator doesn't know touched a device");
+        emulate_refuse(vcpu, insn, bytes);
     }
 }
 
@@ -160,7 +239,7 @@ static void emulate_any(struct vcpu *vcpu, const struct emul_io *io, const struc
         exit_failed(vcpu, "an instruction that can't be decoded touched a device");
         return;
     }
-    emulate_finish(vcpu, &insn, emul_run(io, &e, &insn, &fault), &fault);
+    emulate_finish(vcpu, &insn, bytes, emul_run(io, &e, &insn, &fault), &fault);
 }
 
 /*

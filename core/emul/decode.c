@@ -117,11 +117,13 @@ static uint32_t vector_attr(uint8_t map, uint8_t opcode)
     }
 }
 
-/* The last byte of VEX and XOP, the third of EVEX: W and pp, which stands for a 66, F3 or F2. */
+/* The last byte of VEX and XOP, the third of EVEX: W, vvvv, L and pp, which stands for a 66, F3 or F2. */
 static void vector_wpp(struct insn *insn, uint8_t byte)
 {
     static const uint8_t rep[4] = {0, 0, INSN_REP, INSN_REPNE};
 
+    insn->vvvv = ~byte >> 3 & (insn->mode == INSN_MODE_64 ? 15 : 7);
+    insn->wide = byte & BIT(2);
     insn->op_prefix = (byte & 3) == 1;
     insn->rep = rep[byte & 3];
     if (insn->mode == INSN_MODE_64)

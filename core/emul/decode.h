@@ -43,6 +43,8 @@ struct insn {
     bool op_prefix;  /* 66 is there */
     uint8_t rex;     /* the REX byte, or 0; for VEX and the like, the same bits with 0x40 set */
     uint8_t segment; /* enum vcpu_seg of the memory operand (of the source, for string instructions) */
+    uint8_t vvvv;    /* VEX and the like: the register that is the third operand */
+    bool wide;       /* VEX.L: 32 bytes */
 
     bool has_modrm;
     bool has_memory;      /* an address is encoded: ModRM memory form, moffs, string instruction or XLAT */

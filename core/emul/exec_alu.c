@@ -141,9 +141,11 @@ int exec_group4(struct emul *e)
         return exec_call_rm(e);
     case 4:
         return exec_jump_rm(e);
+    case 5:
+        return exec_jump_far(e);
     case 6:
         return exec_push_rm(e);
-    default: /* far calls and jumps */
+    default: /* far calls */
         return ERR_NOTSUP;
     }
 }

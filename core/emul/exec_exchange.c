@@ -75,42 +75,46 @@ static struct pair pair_read(const struct emul *e, uint8_t low, uint8_t high, ui
     return (struct pair){reg_read(e, low, half), reg_read(e, high, half)};
 }
 
-static int pair_load(struct emul *e, uint32_t half, struct emul_ref refs[2], struct pair *value)
+/* In one access: CMPXCHG16B's is aligned, CMPXCHG8B's can cross a page. */
+static int pair_load(struct emul *e, uint32_t half, struct emul_ref *ref, struct pair *value)
 {
-    int err = memory_ref(e, half, true, 0, &refs[0]);
+    uint64_t words[2] = {0, 0};
+    int err = memory_ref(e, 2 * half, true, 0, ref);
 
-    if (!err && half == 8 && (refs[0].gva & 15))
+    if (!err && half == 8 && (ref->gva & 15))
         err = fault_raise_error(e, EXC_GP, 0);
     if (!err)
-        err = memory_ref(e, half, true, half, &refs[1]);
-    if (!err)
-        err = memory_read(e, &refs[0], &value->low);
-    return err ? err : memory_read(e, &refs[1], &value->high);
+        err = memory_read(e, ref, words);
+    *value = half == 8 ? (struct pair){words[0], words[1]}
+                       : (struct pair){(uint32_t)words[0], words[0] >> 32};
+    return err;
 }
 
-static int pair_store(struct emul *e, const struct emul_ref refs[2], struct pair value)
+static int pair_store(struct emul *e, uint32_t half, const struct emul_ref *ref, struct pair value)
 {
-    int err = memory_write(e, &refs[0], value.low);
+    uint64_t words[2] = {value.low, value.high};
 
-    return err ? err : memory_write(e, &refs[1], value.high);
+    if (half == 4)
+        words[0] |= value.high << 32;
+    return e->io->write(e->ctx, ref, words, e->fault);
 }
 
 int exec_cmpxchg_pair(struct emul *e)
 {
     uint32_t half = e->insn->op_size == 8 ? 8 : 4;
     struct pair old, value;
-    struct emul_ref refs[2];
+    struct emul_ref ref;
     bool equal;
     int err;
 
     if ((e->insn->reg & 7) != 1 || !e->insn->has_memory)
         return ERR_NOTSUP;
-    err = pair_load(e, half, refs, &value);
+    err = pair_load(e, half, &ref, &value);
     if (err)
         return err;
     old = pair_read(e, REG_RAX, REG_RDX, half);
     equal = old.low == value.low && old.high == value.high;
-    err = pair_store(e, refs, equal ? pair_read(e, REG_RBX, REG_RCX, half) : value);
+    err = pair_store(e, half, &ref, equal ? pair_read(e, REG_RBX, REG_RCX, half) : value);
     if (err)
         return err;
     if (!equal) {

@@ -13,7 +13,7 @@ int exec_load(struct emul *e)
     return err;
 }
 
-/* MOVNTI goes to memory only and has no 16-bit form. */
+/* MOVNTI and MOVDIRI go to memory only and have no 16-bit form. */
 static bool movnti_valid(const struct insn *insn)
 {
     return insn->has_memory && !insn->op_prefix && !insn->rep;
@@ -21,7 +21,7 @@ static bool movnti_valid(const struct insn *insn)
 
 int exec_store(struct emul *e)
 {
-    if (UNLIKELY(e->insn->map == INSN_MAP_0F) && !movnti_valid(e->insn))
+    if (UNLIKELY(e->insn->map != INSN_MAP_ONE) && !movnti_valid(e->insn))
         return fault_raise(e, EXC_UD);
     return operand_store(e, e->insn->op_size, field_read(e, e->insn->reg, e->insn->op_size));
 }
@@ -84,7 +84,7 @@ int exec_movsx(struct emul *e)
 int exec_movsxd(struct emul *e)
 {
     if (e->insn->mode != INSN_MODE_64)
-        return ERR_NOTSUP; /* ARPL */
+        return exec_arpl(e);
     return load_extended(e, MIN(e->insn->op_size, 4), true);
 }
 

@@ -1,45 +1,76 @@
 /* Instructions that use the stack or change RIP. RSP changes last, so that a fault leaves all as it was. */
 #include "core/emul/handlers.h"
+#include "core/emul/stack.h"
 #include "core/x86/cr.h"
 
-/* The part of RSP that is in use: by the stack segment's B flag (SDM volume 1 section 6.2.3). */
-static uint32_t stack_width(const struct emul *e)
+uint32_t stack_width(const struct emul *e)
 {
     struct vcpu_segment s;
 
     if (e->insn->mode == INSN_MODE_64)
         return 8;
     e->io->get_seg(e->ctx, SEG_SS, &s);
-    return s.attr & SEG_ATTR_DB ? 4 : 2;
+    return s.attr & SEG_ATTR_DB ? 4 : 2; /* SDM volume 1 section 6.2.3 */
 }
 
-static int stack_push(struct emul *e, uint64_t value)
+static int stack_ref(const struct emul *e, uint64_t offset, uint32_t size, uint32_t count, bool write,
+                     struct emul_ref *ref)
 {
-    uint32_t width = stack_width(e), size = e->insn->op_size;
-    uint64_t top = (reg_read(e, REG_RSP, width) - size) & size_mask(width);
-    struct emul_ref ref;
-    int err = segment_ref(e, SEG_SS, top, size, true, &ref);
+    uint32_t width = stack_width(e);
+    uint64_t top = (reg_read(e, REG_RSP, width) + offset) & size_mask(width);
+    int err = segment_ref(e, SEG_SS, top, size * count, write, ref);
 
-    if (!err)
-        err = memory_write(e, &ref, value & size_mask(size));
-    if (!err)
-        reg_write(e, REG_RSP, width, top);
+    ref->unit = (uint8_t)size;
     return err;
 }
 
-static int stack_peek(struct emul *e, uint64_t *value)
+int stack_write(const struct emul *e, uint64_t offset, uint32_t size, uint32_t count, const uint64_t *words)
 {
     struct emul_ref ref;
-    int err = segment_ref(e, SEG_SS, reg_read(e, REG_RSP, stack_width(e)), e->insn->op_size, false, &ref);
+    int err = stack_ref(e, offset, size, count, true, &ref);
 
-    return err ? err : memory_read(e, &ref, value);
+    return err ? err : e->io->write(e->ctx, &ref, words, e->fault);
 }
 
-static void stack_drop(struct emul *e)
+int stack_read(const struct emul *e, uint64_t offset, uint32_t size, uint32_t count, uint64_t *words)
+{
+    struct emul_ref ref;
+    int err = stack_ref(e, offset, size, count, false, &ref);
+
+    return err ? err : memory_read(e, &ref, words);
+}
+
+void stack_move(const struct emul *e, uint64_t delta)
 {
     uint32_t width = stack_width(e);
 
-    reg_write(e, REG_RSP, width, reg_read(e, REG_RSP, width) + e->insn->op_size);
+    reg_write(e, REG_RSP, width, reg_read(e, REG_RSP, width) + delta);
+}
+
+int stack_push(const struct emul *e, uint64_t value)
+{
+    uint32_t size = e->insn->op_size;
+    int err;
+
+    value &= size_mask(size);
+    err = stack_write(e, -(uint64_t)size, size, 1, &value);
+    if (!err)
+        stack_move(e, -(uint64_t)size);
+    return err;
+}
+
+static int stack_peek(const struct emul *e, uint64_t *value)
+{
+    return stack_read(e, 0, e->insn->op_size, 1, value);
+}
+
+int stack_pop(const struct emul *e, uint64_t *value)
+{
+    int err = stack_peek(e, value);
+
+    if (!err)
+        stack_move(e, e->insn->op_size);
+    return err;
 }
 
 static uint8_t opcode_reg(const struct insn *insn)
@@ -70,13 +101,11 @@ int exec_push_rm(struct emul *e)
 int exec_pop_reg(struct emul *e)
 {
     uint64_t value;
-    int err = stack_peek(e, &value);
+    int err = stack_pop(e, &value);
 
-    if (err)
-        return err;
-    stack_drop(e);
-    reg_write(e, opcode_reg(e->insn), e->insn->op_size, value);
-    return 0;
+    if (!err)
+        reg_write(e, opcode_reg(e->insn), e->insn->op_size, value);
+    return err;
 }
 
 /* An address that is based on RSP is computed with its new value (SDM volume 2, POP). */
@@ -93,23 +122,32 @@ int exec_pop_rm(struct emul *e)
         err = memory_write(e, &ref, value);
     if (err)
         return err;
-    stack_drop(e);
+    stack_move(e, size);
     if (!e->insn->has_memory)
         reg_write(e, e->insn->rm, size, value);
     return 0;
 }
 
+bool target_canonical(const struct emul *e, uint64_t rip)
+{
+    uint32_t shift = e->io->get(e->ctx, REG_CR4) & CR4_LA57 ? 7 : 16;
+
+    return (uint64_t)((int64_t)(rip << shift) >> shift) == rip;
+}
+
 static bool target_allowed(const struct emul *e, uint64_t rip)
 {
     struct vcpu_segment cs;
-    uint32_t shift;
 
-    if (e->insn->mode == INSN_MODE_64) {
-        shift = e->io->get(e->ctx, REG_CR4) & CR4_LA57 ? 7 : 16;
-        return (uint64_t)((int64_t)(rip << shift) >> shift) == rip;
-    }
+    if (e->insn->mode == INSN_MODE_64)
+        return target_canonical(e, rip);
     e->io->get_seg(e->ctx, SEG_CS, &cs);
     return rip <= cs.limit;
+}
+
+int target_check(const struct emul *e, uint64_t rip)
+{
+    return target_allowed(e, rip) ? 0 : fault_raise_error(e, EXC_GP, 0);
 }
 
 static int target_read(struct emul *e, uint64_t *rip)
@@ -117,9 +155,7 @@ static int target_read(struct emul *e, uint64_t *rip)
     struct emul_ref ref;
     int err = operand_read(e, e->insn->op_size, false, &ref, rip);
 
-    if (!err && !target_allowed(e, *rip))
-        err = fault_raise_error(e, EXC_GP, 0);
-    return err;
+    return err ? err : target_check(e, *rip);
 }
 
 int exec_call_rm(struct emul *e)

@@ -4,7 +4,7 @@
 #include "core/emul/operand.h"
 
 int exec_load(struct emul *e);          /* 8A, 8B */
-int exec_store(struct emul *e);         /* 88, 89, 0F C3 (MOVNTI) */
+int exec_store(struct emul *e);         /* 88, 89, 0F C3 (MOVNTI), 0F38 F9 (MOVDIRI) */
 int exec_store_imm(struct emul *e);     /* C6, C7 */
 int exec_store_segment(struct emul *e); /* 8C */
 int exec_load_moffs(struct emul *e);    /* A0, A1 */
@@ -39,6 +39,34 @@ int exec_bit_reg(struct emul *e);      /* 0F A3, AB, B3, BB */
 int exec_bit_imm(struct emul *e);      /* 0F BA */
 
 int exec_string(struct emul *e); /* 6C-6F, A4-A7, AA-AF */
+
+int exec_bit_scan(struct emul *e); /* 0F BC, BD: BSF, TZCNT, BSR, LZCNT */
+int exec_popcnt(struct emul *e);   /* F3 0F B8 */
+int exec_crc32(struct emul *e);    /* F2 0F38 F0, F1 */
+int exec_adx(struct emul *e);      /* 0F38 F6: ADCX, ADOX */
+int exec_xlat(struct emul *e);     /* D7 */
+int exec_bound(struct emul *e);    /* 62 */
+int exec_arpl(struct emul *e);     /* 63 outside 64-bit mode */
+int exec_nothing(struct emul *e);  /* 0F 0D, 0F 18-1F, CLFLUSH */
+int exec_vector(struct emul *e);   /* MMX, SSE and AVX */
+int exec_vex(struct emul *e);      /* BMI1, BMI2 */
+
+int exec_load_segment(struct emul *e); /* 8E */
+int exec_load_far(struct emul *e);     /* C4, C5, 0F B2, B4, B5 */
+int exec_push_segment(struct emul *e); /* 06, 0E, 16, 1E, 0F A0, A8 */
+int exec_pop_segment(struct emul *e);  /* 07, 17, 1F, 0F A1, A9 */
+int exec_jump_far(struct emul *e);     /* FF with reg 5 */
+int exec_group6(struct emul *e);       /* 0F 00 */
+int exec_group7(struct emul *e);       /* 0F 01 */
+
+int exec_pusha(struct emul *e);    /* 60 */
+int exec_popa(struct emul *e);     /* 61 */
+int exec_pushf(struct emul *e);    /* 9C */
+int exec_popf(struct emul *e);     /* 9D */
+int exec_enter(struct emul *e);    /* C8 */
+int exec_leave(struct emul *e);    /* C9 */
+int exec_call_rel(struct emul *e); /* E8 */
+int exec_ret(struct emul *e);      /* C2, C3 */
 
 int exec_push_reg(struct emul *e); /* 50-57 */
 int exec_push_imm(struct emul *e); /* 68, 6A */

@@ -30,6 +30,23 @@ void flags_write(const struct emul *e, uint64_t mask, uint64_t flags)
     e->io->set(e->ctx, REG_RFLAGS, (flags_read(e) & ~mask) | (flags & mask));
 }
 
+/* Modes --------------------------------------------------------------------------------------------------------- */
+
+bool mode_is_real(const struct emul *e)
+{
+    return !(e->io->get(e->ctx, REG_CR0) & CR0_PE) || (flags_read(e) & RFLAGS_VM);
+}
+
+uint32_t privilege_read(const struct emul *e)
+{
+    struct vcpu_segment ss;
+
+    if (!(e->io->get(e->ctx, REG_CR0) & CR0_PE))
+        return 0;
+    e->io->get_seg(e->ctx, SEG_SS, &ss);
+    return SEG_ATTR_DPL(ss.attr);
+}
+
 /* Memory -------------------------------------------------------------------------------------------------------- */
 
 static bool segment_type_allows(const struct emul *e, const struct vcpu_segment *s, bool write)
@@ -68,7 +85,11 @@ static inline int ref_make(const struct emul *e, uint8_t seg, uint64_t offset, u
 {
     struct vcpu_segment s;
 
-    *ref = (struct emul_ref){.gva = offset, .seg = seg, .size = (uint8_t)size, .rmw = write};
+    *ref = (struct emul_ref){.gva = offset,
+                             .seg = seg,
+                             .size = (uint8_t)size,
+                             .unit = (uint8_t)((size | 8) & -(size | 8)), /* 2 of a far pointer's 6 */
+                             .rmw = write};
     if (UNLIKELY(e->insn->mode != INSN_MODE_64))
         return segment_ref_legacy(e, offset, write, ref);
     if (UNLIKELY(seg == SEG_FS || seg == SEG_GS)) {

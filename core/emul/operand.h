@@ -91,8 +91,12 @@ static inline int memory_read(const struct emul *e, const struct emul_ref *ref, 
 
 static inline int memory_write(const struct emul *e, const struct emul_ref *ref, uint64_t value)
 {
-    return e->io->write(e->ctx, ref, value, e->fault);
+    return e->io->write(e->ctx, ref, &value, e->fault);
 }
+
+/* The privilege level: in protected mode, the DPL of SS. */
+uint32_t privilege_read(const struct emul *e);
+bool mode_is_real(const struct emul *e); /* real mode or virtual-8086 mode: a selector is an address */
 
 /* Both return EMUL_FAULT. */
 int fault_raise(const struct emul *e, uint8_t vector);

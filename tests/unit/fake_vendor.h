@@ -12,6 +12,7 @@
 #include "core/vcpu_ops.h"
 #include "core/vm.h"
 #include "core/x86/cr.h"
+#include "core/x86/fpu.h"
 
 struct fake {
     struct vm vm;
@@ -26,6 +27,8 @@ struct fake {
     uint8_t cr8;
     uint64_t now;       /* VM time */
     const char *failed; /* what the VM was stopped for */
+    char why[128];      /* the same, kept */
+    uint64_t ymm[16][4], mm[8];
 };
 
 static struct fake fake;
@@ -173,7 +176,29 @@ uint64_t vm_now(const struct vm *vm)
 void exit_failed(struct vcpu *vcpu, const char *why)
 {
     (void)vcpu;
-    fake.failed = why;
+    strncpy(fake.why, why, sizeof fake.why - 1);
+    fake.failed = fake.why;
+}
+/* The guest's vector registers (core/x86/fpu.h). */
+void fpu_get_ymm(void *area, uint32_t reg, uint64_t value[4])
+{
+    (void)area;
+    memcpy(value, fake.ymm[reg], sizeof fake.ymm[reg]);
+}
+void fpu_set_ymm(void *area, uint32_t reg, const uint64_t value[4], bool whole)
+{
+    (void)area;
+    memcpy(fake.ymm[reg], value, whole ? 32 : 16);
+}
+uint64_t fpu_get_mmx(void *area, uint32_t reg)
+{
+    (void)area;
+    return fake.mm[reg];
+}
+void fpu_set_mmx(void *area, uint32_t reg, uint64_t value)
+{
+    (void)area;
+    fake.mm[reg] = value;
 }
 void exit_triple_fault(struct vcpu *vcpu)
 {

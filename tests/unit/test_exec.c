@@ -1,152 +1,5 @@
 /* What the comparison with the processor can't reach: segmentation, faults half-way, ports, and the accesses themselves. */
-#include "core/emul/exec.h"
-
-#include <string.h>
-
-#include "core/x86/cr.h"
-#include "tests/unit/support.h"
-
-#define MEMORY_SIZE 0x2000 /* accesses above it take #PF */
-#define ATTR_DATA   0xc093 /* present, writable, 4G */
-#define ATTR_CODE   0xc09b
-
-struct access {
-    struct emul_ref ref;
-    uint64_t value;
-    bool write;
-};
-
-struct fixture {
-    uint64_t regs[REG_COUNT];
-    struct vcpu_segment segs[SEG_COUNT];
-    uint8_t memory[MEMORY_SIZE];
-    uint64_t read_only; /* writes, and reads before a write, from here on fault */
-    struct access log[4096];
-    uint32_t accesses;
-    uint32_t ports[8];
-    uint32_t port_count;
-    struct emul_fault fault;
-};
-
-static int fixture_fault(struct fixture *f, const struct emul_ref *ref, bool write, struct emul_fault *fault)
-{
-    if (ref->gva + ref->size <= (write || ref->rmw ? f->read_only : MEMORY_SIZE))
-        return 0;
-    *fault = (struct emul_fault){
-        .vector = EXC_PF, .has_error = true, .error = write || ref->rmw ? 2 : 0, .cr2 = ref->gva};
-    return EMUL_FAULT;
-}
-
-static void fixture_log(struct fixture *f, const struct emul_ref *ref, bool write, uint64_t value)
-{
-    if (f->accesses < ARRAY_SIZE(f->log))
-        f->log[f->accesses] = (struct access){*ref, value, write};
-    f->accesses++;
-}
-
-static int fixture_read(void *ctx, const struct emul_ref *ref, uint64_t *value, struct emul_fault *fault)
-{
-    struct fixture *f = ctx;
-
-    if (fixture_fault(f, ref, false, fault))
-        return EMUL_FAULT;
-    *value = 0;
-    memcpy(value, f->memory + ref->gva, ref->size);
-    fixture_log(f, ref, false, *value);
-    return 0;
-}
-
-static int fixture_write(void *ctx, const struct emul_ref *ref, uint64_t value, struct emul_fault *fault)
-{
-    struct fixture *f = ctx;
-
-    if (fixture_fault(f, ref, true, fault))
-        return EMUL_FAULT;
-    memcpy(f->memory + ref->gva, &value, ref->size);
-    fixture_log(f, ref, true, value);
-    return 0;
-}
-
-static uint64_t fixture_get(void *ctx, enum vcpu_reg reg)
-{
-    return ((struct fixture *)ctx)->regs[reg];
-}
-
-static void fixture_set(void *ctx, enum vcpu_reg reg, uint64_t value)
-{
-    ((struct fixture *)ctx)->regs[reg] = value;
-}
-
-static void fixture_get_seg(void *ctx, enum vcpu_seg seg, struct vcpu_segment *out)
-{
-    *out = ((struct fixture *)ctx)->segs[seg];
-}
-
-static int fixture_in(void *ctx, uint16_t port, uint32_t size, uint64_t *value, struct emul_fault *fault)
-{
-    struct fixture *f = ctx;
-
-    (void)fault;
-    *value = 0x11 * (port & 0xf) * size;
-    f->port_count++;
-    return 0;
-}
-
-static int fixture_out(void *ctx, uint16_t port, uint32_t size, uint64_t value, struct emul_fault *fault)
-{
-    struct fixture *f = ctx;
-
-    (void)fault;
-    (void)port;
-    (void)size;
-    f->ports[f->port_count++ & 7] = (uint32_t)value;
-    return 0;
-}
-
-static const struct emul_io io = {.read = fixture_read,
-                                  .write = fixture_write,
-                                  .get = fixture_get,
-                                  .set = fixture_set,
-                                  .get_seg = fixture_get_seg,
-                                  .in = fixture_in,
-                                  .out = fixture_out};
-
-static struct fixture *fixture_new(void)
-{
-    static struct fixture f;
-
-    memset(&f, 0, sizeof(f));
-    for (int i = 0; i < SEG_COUNT; i++)
-        f.segs[i] = (struct vcpu_segment){.limit = 0xffffffff, .attr = i == SEG_CS ? ATTR_CODE : ATTR_DATA};
-    f.regs[REG_CR0] = CR0_PE | CR0_PG;
-    f.regs[REG_RFLAGS] = RFLAGS_FIXED1;
-    f.regs[REG_RIP] = 0x100;
-    f.read_only = MEMORY_SIZE;
-    for (int i = 0; i < MEMORY_SIZE; i++)
-        f.memory[i] = (uint8_t)(i ^ i >> 8);
-    return &f;
-}
-
-static int run(struct fixture *f, enum insn_mode mode, const uint8_t *bytes)
-{
-    struct insn insn;
-
-    assert_true(insn_decode(bytes, INSN_MAX_LEN, mode, &insn) > 0);
-    return emul_run(&io, f, &insn, &f->fault);
-}
-
-#define RUN(f, mode, ...) run(f, mode, (const uint8_t[INSN_MAX_LEN]){__VA_ARGS__})
-
-static void expect_access(const struct fixture *f, uint32_t i, uint64_t gva, uint32_t size, bool write,
-                          bool rmw)
-{
-    assert_true(i < f->accesses);
-    assert_int_equal(f->log[i].ref.gva, gva);
-    assert_int_equal(f->log[i].ref.size, size);
-    assert_int_equal(f->log[i].write, write);
-    if (!write)
-        assert_int_equal(f->log[i].ref.rmw, rmw);
-}
+#include "tests/unit/exec_bench.h"
 
 /* A device sees one access of the right size for each read and each write, and nothing else. */
 static void test_accesses(void **state)
@@ -190,13 +43,6 @@ static void test_segments_64(void **state)
     f->regs[REG_RBX] = 0xffffffff00000010; /* address size 32 drops the upper half before the base is added */
     assert_int_equal(RUN(f, INSN_MODE_64, 0x65, 0x67, 0x8b, 0x03), EMUL_DONE);
     expect_access(f, 2, 0x810, 4, false, false);
-}
-
-static void expect_fault(const struct fixture *f, int result, uint8_t vector, uint32_t error)
-{
-    assert_int_equal(result, EMUL_FAULT);
-    assert_int_equal(f->fault.vector, vector);
-    assert_int_equal(f->fault.error, error);
 }
 
 static void test_segments_32(void **state)
@@ -390,10 +236,10 @@ static void test_refused(void **state)
     assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x22, 0xc0), ERR_NOTSUP);         /* mov cr0, rax */
     assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x30), ERR_NOTSUP);               /* wrmsr */
     assert_int_equal(RUN(f, INSN_MODE_64, 0xef), ERR_NOTSUP);                     /* out dx, eax */
-    assert_int_equal(RUN(f, INSN_MODE_64, 0x8e, 0x03), ERR_NOTSUP);               /* mov es, [rbx] */
-    assert_int_equal(RUN(f, INSN_MODE_64, 0xff, 0x2b), ERR_NOTSUP);               /* jmp far [rbx] */
-    assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x6f, 0x03), ERR_NOTSUP);         /* movq mm0, [rbx] */
-    assert_int_equal(RUN(f, INSN_MODE_64, 0xc5, 0xf8, 0x10, 0x03), ERR_NOTSUP);   /* vmovups xmm0, [rbx] */
+    assert_int_equal(RUN(f, INSN_MODE_64, 0xff, 0x1b), ERR_NOTSUP);               /* call far [rbx] */
+    assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x58, 0x03), ERR_NOTSUP);         /* addps xmm0, [rbx] */
+    assert_int_equal(RUN(f, INSN_MODE_64, 0xc5, 0xf8, 0x58, 0x03), ERR_NOTSUP);   /* vaddps */
+    assert_int_equal(RUN(f, INSN_MODE_64, 0xd9, 0x03), ERR_NOTSUP);               /* fld [rbx] */
     f->regs[REG_RBX] = 0x408;
     expect_fault(f, RUN(f, INSN_MODE_64, 0x48, 0x0f, 0xc7, 0x0b), EXC_GP, 0); /* cmpxchg16b, unaligned */
 }

@@ -1,0 +1,18 @@
+/* The stack of the instruction that is being executed. */
+#pragma once
+
+#include "core/emul/operand.h"
+
+/* The part of RSP that is in use, in bytes. */
+uint32_t stack_width(const struct emul *e);
+/* `count` values of `size` bytes at RSP + offset; RSP stays. */
+int stack_write(const struct emul *e, uint64_t offset, uint32_t size, uint32_t count, const uint64_t *words);
+int stack_read(const struct emul *e, uint64_t offset, uint32_t size, uint32_t count, uint64_t *words);
+void stack_move(const struct emul *e, uint64_t delta);
+/* One value, of the operand size. */
+int stack_push(const struct emul *e, uint64_t value);
+int stack_pop(const struct emul *e, uint64_t *value);
+/* Is it an address that RIP can have in 64-bit mode? */
+bool target_canonical(const struct emul *e, uint64_t rip);
+/* #GP(0) if RIP can't be there. */
+int target_check(const struct emul *e, uint64_t rip);
