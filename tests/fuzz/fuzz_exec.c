@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/emul/exec.h"
+#include "core/emul/task.h"
 #include "core/x86/cr.h"
 
 #define NO_VECTOR 0xff
@@ -75,7 +75,7 @@ static void world_set(void *ctx, enum vcpu_reg reg, uint64_t value)
 {
     struct world *w = ctx;
 
-    if (reg > REG_RFLAGS)
+    if (reg > REG_RFLAGS && reg != REG_CR0 && reg != REG_CR3 && reg != REG_DR7) /* these by a task switch */
         abort();
     w->regs[reg] = value;
     w->sets++;
@@ -177,6 +177,20 @@ static void result_check(const struct world *w, const struct insn *insn, int res
         abort();
 }
 
+/* A task switch between whatever is in memory. */
+static void task_run(struct world *w)
+{
+    struct emul_task task = {.selector = (uint16_t)take(w), .source = take(w) & 3, .has_error = take(w) & 1};
+    struct emul_fault fault = {.vector = NO_VECTOR};
+    bool trap;
+    int result = emul_task_switch(&io, w, &task, &trap, &fault);
+
+    if (result != EMUL_JUMPED && result != EMUL_FAULT)
+        abort();
+    if ((result == EMUL_FAULT) != (fault.vector != NO_VECTOR) || (trap && result == EMUL_FAULT))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const enum insn_mode modes[3] = {INSN_MODE_16, INSN_MODE_32, INSN_MODE_64};
@@ -192,6 +206,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (insn_decode(data + 1, INSN_MAX_LEN, w.mode, &insn) < 0)
         return 0;
     world_fill(&w);
+    if (data[0] & 0x80 && w.mode != INSN_MODE_64) {
+        task_run(&w);
+        return 0;
+    }
     memcpy(before, w.regs, sizeof(before));
     result = emul_run(&io, &w, &insn, &fault);
     result_check(&w, &insn, result, before);
