@@ -36,6 +36,7 @@ PURE_CORE := \
 	core/event.c \
 	core/exit_cr.c \
 	core/exit_io.c \
+	core/exit_task.c \
 	core/fetch.c \
 	core/vcpu.c \
 	core/emulate.c \

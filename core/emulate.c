@@ -111,9 +111,16 @@ static uint64_t emulate_get(void *ctx, enum vcpu_reg reg)
     return vcpu_get(((struct emulation *)ctx)->vcpu, reg);
 }
 
+/* What a task switch changes counts for its own accesses from then on. */
 static void emulate_set(void *ctx, enum vcpu_reg reg, uint64_t value)
 {
-    vcpu_set(((struct emulation *)ctx)->vcpu, reg, value);
+    struct emulation *e = ctx;
+
+    vcpu_set(e->vcpu, reg, value);
+    if (UNLIKELY(reg == REG_CR3))
+        e->walk.cr3 = value;
+    else if (reg == REG_RFLAGS)
+        e->walk.rflags = value;
 }
 
 static void emulate_get_seg(void *ctx, enum vcpu_seg seg, struct vcpu_segment *out)
@@ -123,7 +130,11 @@ static void emulate_get_seg(void *ctx, enum vcpu_seg seg, struct vcpu_segment *o
 
 static void emulate_set_seg(void *ctx, enum vcpu_seg seg, const struct vcpu_segment *in)
 {
-    vcpu_ops->set_seg(((struct emulation *)ctx)->vcpu, seg, in);
+    struct emulation *e = ctx;
+
+    vcpu_ops->set_seg(e->vcpu, seg, in);
+    if (seg == SEG_SS)
+        e->user = SEG_ATTR_DPL(in->attr) == 3 ? GWALK_USER : 0;
 }
 
 static void emulate_get_vector(void *ctx, uint8_t vector, uint64_t *value)
@@ -350,4 +361,24 @@ void emulate_string_io(struct vcpu *vcpu)
 
     vcpu_ops->get_code(vcpu, &code);
     emulate_any(vcpu, &emulate_port_io, &code, bytes, vcpu_fetch_code(vcpu, &code, bytes));
+}
+
+void emulate_task_switch(struct vcpu *vcpu, const struct emul_task *task)
+{
+    struct emulation e = {.vcpu = vcpu};
+    struct emul_fault fault = {0};
+    struct vcpu_code code;
+    bool trap;
+    int result;
+
+    vcpu_ops->get_code(vcpu, &code);
+    e.walk = code.walk;
+    e.user = code_user(&code);
+    result = emul_task_switch(&emulate_memory_io, &e, task, &trap, &fault);
+    vcpu_ops->flush(vcpu);
+    emulate_finish(vcpu, NULL, NULL, result, &fault);
+    if (trap) {
+        vcpu_set(vcpu, REG_DR6, vcpu_get(vcpu, REG_DR6) | DR6_BT);
+        event_raise(vcpu, EXC_DB, false, 0);
+    }
 }

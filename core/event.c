@@ -45,11 +45,8 @@ static const struct event *event_first_exception(const struct vcpu_events *event
     return NULL;
 }
 
-/*
- * A fault's frame has RF set, so that the instruction which runs again doesn't meet an instruction breakpoint twice (SDM 18.3.1.1).
- * Not so for traps, and #DB is raised here as one only.
- */
-static bool event_is_fault(uint8_t vector)
+/* A fault's frame has RF set, so that the instruction which runs again doesn't meet an instruction breakpoint twice (SDM 18.3.1.1). */
+bool event_is_fault(uint8_t vector)
 {
     return vector != EXC_DB && vector != EXC_BP && vector != EXC_OF && vector != EXC_DF && vector != EXC_MC;
 }

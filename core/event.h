@@ -103,6 +103,8 @@ static inline void event_raise_ud(struct vcpu *vcpu)
 }
 /* An NMI comes; from any core. The vCPU has to be kicked then. */
 void event_post_nmi(struct vcpu *vcpu);
+/* Does the instruction run again after it? Not so for traps, and #DB is raised here as one only. */
+bool event_is_fault(uint8_t vector);
 /* The back end's report of an event whose delivery an exit interrupted. */
 void event_reinject(struct vcpu *vcpu, const struct event *event);
 /* Before an entry: injects at most one event and opens windows for what has to wait. */

@@ -36,7 +36,8 @@ void exit_xsetbv(struct vcpu *vcpu);
 void exit_invd(struct vcpu *vcpu); /* INVD and WBINVD: caches are coherent, nothing to do */
 void exit_undefined(
     struct vcpu *vcpu); /* an instruction that this guest doesn't have (VMX, SVM, MONITOR ...): #UD */
-void exit_task_switch(struct vcpu *vcpu, uint16_t selector, uint32_t source, bool has_error, uint32_t error);
+/* The new TSS, and an enum task_source. The event that went through a task gate is in events.reinject; it is used up. */
+void exit_task_switch(struct vcpu *vcpu, uint16_t selector, uint32_t source);
 void exit_host_interrupt(
     struct vcpu *vcpu); /* external interrupt, host NMI, preemption timer: the run loop looks */
 void exit_window(struct vcpu *vcpu, enum event_type type); /* the asked-for window opened */

@@ -17,12 +17,3 @@ void exit_init(struct vcpu *vcpu)
 {
     exit_failed(vcpu, "an INIT or SIPI signal reached the guest");
 }
-
-void exit_task_switch(struct vcpu *vcpu, uint16_t selector, uint32_t source, bool has_error, uint32_t error)
-{
-    (void)selector;
-    (void)source;
-    (void)has_error;
-    (void)error;
-    exit_failed(vcpu, "the guest switches tasks by hardware, which isn't supported yet");
-}

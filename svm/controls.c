@@ -9,13 +9,14 @@
  * What exits always. Not here, and why:
  *  - CR0, CR2, CR3, INVLPG, #PF: under nested paging they are the guest's own, and the processor itself refuses bad
  *    values. Its CR0.CD slows down the guest alone.
+ *  - Task switches: with nested paging nothing of them concerns the host (15.14.1).
  *  - RDTSC: offset by hardware. MOV DR: DR6 and DR7 are in the VMCB, DR0-3 are switched when a vCPU is loaded.
  * CR4 writes exit where this guest may set fewer bits than the processor has: its own check knows only the latter.
  */
 #define CONTROLS3                                                                                            \
     (INTERCEPT3_INTR | INTERCEPT3_NMI | INTERCEPT3_SMI | INTERCEPT3_INIT | INTERCEPT3_RDPMC |                \
      INTERCEPT3_CPUID | INTERCEPT3_INVD | INTERCEPT3_HLT | INTERCEPT3_INVLPGA | INTERCEPT3_IOIO |            \
-     INTERCEPT3_MSR | INTERCEPT3_TASK_SWITCH | INTERCEPT3_SHUTDOWN)
+     INTERCEPT3_MSR | INTERCEPT3_SHUTDOWN)
 #define CONTROLS4                                                                                            \
     (INTERCEPT4_VMRUN | INTERCEPT4_VMMCALL | INTERCEPT4_VMLOAD | INTERCEPT4_VMSAVE | INTERCEPT4_STGI |       \
      INTERCEPT4_CLGI | INTERCEPT4_SKINIT | INTERCEPT4_WBINVD | INTERCEPT4_MONITOR | INTERCEPT4_MWAIT |       \

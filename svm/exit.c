@@ -80,21 +80,6 @@ static void on_io(struct vcpu *vcpu)
         exit_out(vcpu, IOIO_PORT(info), IOIO_SIZE(info));
 }
 
-static void on_task_switch(struct vcpu *vcpu)
-{
-    const struct svm_vcpu *s = svm_vcpu(vcpu);
-    enum { SOURCE_CALL, SOURCE_IRET, SOURCE_JMP, SOURCE_GATE } source = SOURCE_CALL;
-    uint64_t info = s->vmcb->exit_info2;
-
-    if (s->vmcb->exit_int_info & EVENT_VALID)
-        source = SOURCE_GATE;
-    else if (info & TASK_IRET)
-        source = SOURCE_IRET;
-    else if (info & TASK_JMP)
-        source = SOURCE_JMP;
-    exit_task_switch(vcpu, (uint16_t)s->vmcb->exit_info1, source, !!(info & TASK_HAS_ERROR), (uint32_t)info);
-}
-
 /* The MOV CR at RIP. False if there is none. */
 static bool movcr_decode(struct vcpu *vcpu, struct insn *insn)
 {
@@ -198,7 +183,6 @@ const struct exit_row svm_exit_rows[EXIT_COUNT] = {
     [EXIT_INVLPGA] = {exit_undefined, false},
     [EXIT_IOIO] = {on_io, false},
     [EXIT_MSR] = {on_msr, true},
-    [EXIT_TASK_SWITCH] = {on_task_switch, false},
     [EXIT_SHUTDOWN] = {exit_triple_fault, false},
     [EXIT_VMRUN] = {exit_undefined, false},
     [EXIT_VMMCALL] = {on_hypercall, true},

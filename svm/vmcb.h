@@ -290,7 +290,3 @@ enum svm_exit {
 #define MOVCR_VALID     BIT(63)
 #define MOVCR_GPR(info) ((uint32_t)((info)&15))
 
-/* EXITINFO2 of a task switch (15.14.1); EXITINFO1 has the selector */
-#define TASK_IRET      BIT(36)
-#define TASK_JMP       BIT(38)
-#define TASK_HAS_ERROR BIT(44)

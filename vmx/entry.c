@@ -129,7 +129,7 @@ static inline void exit_collect(struct vcpu *vcpu, struct vmx_vcpu *v, uint64_t 
         exit_of_failed_entry(v, (uint32_t)reason);
     else if (UNLIKELY(reason >= REASON_COUNT || !vmx_exit_rows[reason].handle))
         refuse(v, "the CPU reports an exit that was not asked for");
-    else if (reason != REASON_TASK_SWITCH)
+    else
         vmx_events_collect(vcpu);
 }
 

@@ -79,13 +79,16 @@ static void exit_nmi_window(struct vcpu *vcpu)
 /* SDM table 28-2. The event that went through a task gate is delivered by the switch itself, not injected again. */
 static void exit_task(struct vcpu *vcpu)
 {
-    uint64_t qualification = vmx_vcpu(vcpu)->qualification, info = vmread(VMCS_IDT_INFO);
-    bool vectoring = info & INTR_VALID, has_error = vectoring && info & INTR_HAS_ERROR;
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+    uint64_t qualification = v->qualification;
+    const struct event *event = &vcpu->events.reinject;
 
-    if (!vectoring || INTR_TYPE(info) >= EVENT_SOFT_INT)
-        vcpu->insn_len = (uint8_t)vmread(VMCS_EXIT_INSN_LEN);
-    exit_task_switch(vcpu, QUAL_TASK_SELECTOR(qualification), QUAL_TASK_SOURCE(qualification), has_error,
-                     has_error ? (uint32_t)vmread(VMCS_IDT_ERROR) : 0);
+    if (QUAL_TASK_SOURCE(qualification) == QUAL_TASK_IRET)
+        vmx_nmi_ended(v);
+    else if (event->valid && event->type == EVENT_NMI)
+        vmx_nmi_taken(v);
+    vcpu->insn_len = (uint8_t)vmread(VMCS_EXIT_INSN_LEN);
+    exit_task_switch(vcpu, QUAL_TASK_SELECTOR(qualification), QUAL_TASK_SOURCE(qualification));
 }
 
 static bool exit_from_64bit_code(const struct vmx_vcpu *v)

@@ -41,6 +41,22 @@ static void nmi_unblock(struct vmx_vcpu *v)
     shadow_set(v, shadow_get(v) & ~(uint32_t)SHADOW_NMI);
 }
 
+void vmx_nmi_taken(struct vmx_vcpu *v)
+{
+    if (cap(CAP_VNMI))
+        shadow_set(v, shadow_get(v) | (uint32_t)SHADOW_NMI);
+    else
+        vmx_nmi_injected(v);
+}
+
+void vmx_nmi_ended(struct vmx_vcpu *v)
+{
+    if (cap(CAP_VNMI))
+        shadow_set(v, shadow_get(v) & ~(uint32_t)SHADOW_NMI);
+    else
+        nmi_unblock(v);
+}
+
 static bool nmi_iret_is_next(struct vcpu *vcpu)
 {
     uint8_t bytes[INSN_MAX_LEN];

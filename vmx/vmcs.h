@@ -245,6 +245,7 @@
 #define APIC_TYPE_FETCH        2u
 #define QUAL_TASK_SELECTOR(q)  ((uint16_t)(q))
 #define QUAL_TASK_SOURCE(q)    ((uint32_t)(q) >> 30 & 3u)
+#define QUAL_TASK_IRET         1u
 #define QUAL_EPT_READ          BIT(0)
 #define QUAL_EPT_WRITE         BIT(1)
 #define QUAL_EPT_FETCH         BIT(2)

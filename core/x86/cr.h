@@ -61,6 +61,7 @@
 
 #define DR6_INIT 0xffff0ff0ull
 #define DR6_BS   BIT(14)
+#define DR6_BT   BIT(15)
 #define DR7_INIT 0x400ull
 
 #define XCR0_X87 BIT(0)
