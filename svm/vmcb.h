@@ -289,4 +289,3 @@ enum svm_exit {
 /* EXITINFO1 of MOV CR with decode assists (15.33.1) */
 #define MOVCR_VALID     BIT(63)
 #define MOVCR_GPR(info) ((uint32_t)((info)&15))
-
