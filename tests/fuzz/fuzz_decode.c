@@ -1,5 +1,5 @@
 /*
- * The decoder against Capstone: for what both take as an instruction, the length and the presence of an encoded address
+ * The decoder against Capstone: for what both take as an instruction, the length, the presence of an encoded address and its parts
  * must agree, and what Capstone takes, the decoder must take. Where Capstone is wrong, known_difference says why.
  */
 #include <capstone/capstone.h>
@@ -16,6 +16,7 @@ enum scope {
     LENGTH = 1,   /* the length differs */
     MEMORY = 2,   /* one of the two sees no address */
     REJECTED = 4, /* only Capstone takes it */
+    ADDRESS = 8,  /* base, index, scale or displacement differ */
 };
 
 struct difference {
@@ -64,12 +65,44 @@ static bool known_difference(const struct insn *insn, int scope)
     return known_vector_difference(insn, scope);
 }
 
-static bool capstone_has_memory(const cs_insn *cs)
+static const x86_op_mem *capstone_memory(const cs_insn *cs)
 {
     for (int i = 0; i < cs->detail->x86.op_count; i++)
         if (cs->detail->x86.operands[i].type == X86_OP_MEM)
-            return true;
-    return false;
+            return &cs->detail->x86.operands[i].mem;
+    return NULL;
+}
+
+static uint8_t capstone_reg(x86_reg reg)
+{
+    static const x86_reg regs[3][REG_GPR_COUNT] = {
+        {X86_REG_AX, X86_REG_CX, X86_REG_DX, X86_REG_BX, X86_REG_SP, X86_REG_BP, X86_REG_SI, X86_REG_DI},
+        {X86_REG_EAX, X86_REG_ECX, X86_REG_EDX, X86_REG_EBX, X86_REG_ESP, X86_REG_EBP, X86_REG_ESI,
+         X86_REG_EDI, X86_REG_R8D, X86_REG_R9D, X86_REG_R10D, X86_REG_R11D, X86_REG_R12D, X86_REG_R13D,
+         X86_REG_R14D, X86_REG_R15D},
+        {X86_REG_RAX, X86_REG_RCX, X86_REG_RDX, X86_REG_RBX, X86_REG_RSP, X86_REG_RBP, X86_REG_RSI,
+         X86_REG_RDI, X86_REG_R8, X86_REG_R9, X86_REG_R10, X86_REG_R11, X86_REG_R12, X86_REG_R13, X86_REG_R14,
+         X86_REG_R15}};
+
+    for (int set = 0; set < 3; set++)
+        for (uint8_t i = 0; i < REG_GPR_COUNT && reg != X86_REG_INVALID; i++)
+            if (regs[set][i] == reg)
+                return i;
+    return reg == X86_REG_RIP || reg == X86_REG_EIP ? REG_RIP : INSN_NO_REG;
+}
+
+/* Of ModRM's addresses: where EVEX scales its displacement, and an index is a vector, the executor never comes. */
+static bool address_agrees(const struct insn *insn, const x86_op_mem *mem)
+{
+    uint64_t mask = ~0ull >> (64 - 8 * insn->addr_size);
+
+    if (!insn->has_modrm || insn->encoding == INSN_EVEX ||
+        (insn->encoding == INSN_VEX && insn->map == INSN_MAP_0F38 && (insn->opcode & 0xfc) == 0x90))
+        return true;
+    if (insn->base != capstone_reg(mem->base) || insn->index != capstone_reg(mem->index))
+        return false;
+    return ((insn->disp ^ (uint64_t)mem->disp) & mask) == 0 &&
+           (insn->index == INSN_NO_REG || 1 << insn->scale == mem->scale);
 }
 
 static NORETURN void mismatch(const uint8_t *bytes, size_t size, const struct insn *insn, int length,
@@ -103,8 +136,10 @@ static void compare(int which, const uint8_t *bytes, size_t size)
         scope = REJECTED;
     else if (length != cs->size)
         scope = LENGTH;
-    else if (insn.has_memory != capstone_has_memory(cs))
+    else if (insn.has_memory != !!capstone_memory(cs))
         scope = MEMORY;
+    else if (insn.has_memory && !address_agrees(&insn, capstone_memory(cs)))
+        scope = ADDRESS;
     if (scope && !known_difference(&insn, scope))
         mismatch(bytes, size, &insn, length, cs);
 }
