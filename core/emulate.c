@@ -216,6 +216,13 @@ static void emulate_refuse(struct vcpu *vcpu, const struct insn *insn, const uin
     exit_failed(vcpu, why);
 }
 
+static void emulate_raise(struct vcpu *vcpu, const struct emul_fault *fault)
+{
+    if (fault->vector == EXC_PF)
+        vcpu_set(vcpu, REG_CR2, fault->cr2);
+    event_raise(vcpu, fault->vector, fault->has_error, fault->error);
+}
+
 static void emulate_finish(struct vcpu *vcpu, const struct insn *insn, const uint8_t *bytes, int result,
                            const struct emul_fault *fault)
 {
@@ -230,9 +237,7 @@ static void emulate_finish(struct vcpu *vcpu, const struct insn *insn, const uin
         vcpu_ops->clear_shadow(vcpu);
         break;
     case EMUL_FAULT:
-        if (fault->vector == EXC_PF)
-            vcpu_set(vcpu, REG_CR2, fault->cr2);
-        event_raise(vcpu, fault->vector, fault->has_error, fault->error);
+        emulate_raise(vcpu, fault);
         break;
     default:
         emulate_refuse(vcpu, insn, bytes);
@@ -376,8 +381,10 @@ void emulate_task_switch(struct vcpu *vcpu, const struct emul_task *task)
     e.user = code_user(&code);
     result = emul_task_switch(&emulate_memory_io, &e, task, &trap, &fault);
     vcpu_ops->flush(vcpu);
-    emulate_finish(vcpu, NULL, NULL, result, &fault);
-    if (trap) {
+    vcpu_ops->clear_shadow(vcpu);
+    if (result == EMUL_FAULT) {
+        emulate_raise(vcpu, &fault);
+    } else if (trap) {
         vcpu_set(vcpu, REG_DR6, vcpu_get(vcpu, REG_DR6) | DR6_BT);
         event_raise(vcpu, EXC_DB, false, 0);
     }

@@ -1,6 +1,7 @@
 /* Instructions that look at bits or compare, and a few that fit nowhere else (SDM volume 2). */
 #include "core/emul/alu.h"
 #include "core/emul/handlers.h"
+#include "core/lib/panic.h"
 
 static int source_read(const struct emul *e, uint32_t size, uint64_t *value)
 {
@@ -20,6 +21,7 @@ int exec_bit_scan(struct emul *e)
 
     if (err)
         return err;
+    assert(size == 2 || size == 4 || size == 8);
     r = value ? (uint64_t)(reverse ? 63 - __builtin_clzll(value) : __builtin_ctzll(value)) : bits;
     zero = value ? 0 : RFLAGS_ZF;
     if (count) {

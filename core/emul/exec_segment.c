@@ -125,7 +125,7 @@ int exec_jump_far(struct emul *e)
 /* LLDT (reg 2) and LTR (reg 3). */
 static int load_system(const struct emul *e, bool task, uint16_t selector)
 {
-    struct descriptor d;
+    struct descriptor d = {0};
     uint32_t type;
     int err;
 

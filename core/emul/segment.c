@@ -99,7 +99,7 @@ static bool data_segment_allowed(uint16_t selector, uint16_t attr, uint32_t cpl)
 int segment_load_data(const struct emul *e, enum vcpu_seg seg, uint16_t selector, uint32_t cpl,
                       uint8_t vector, struct vcpu_segment *out)
 {
-    struct descriptor d;
+    struct descriptor d = {0};
     int err;
 
     if (selector_is_null(selector))
@@ -119,7 +119,7 @@ int segment_load_data(const struct emul *e, enum vcpu_seg seg, uint16_t selector
 
 int segment_load_code(const struct emul *e, uint16_t selector, uint32_t cpl, struct vcpu_segment *out)
 {
-    struct descriptor d;
+    struct descriptor d = {0};
     uint16_t attr;
     int err = descriptor_read(e, selector, EXC_GP, false, &d);
 

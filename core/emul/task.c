@@ -247,7 +247,7 @@ static int ldt_load(struct task_switch *s)
 {
     uint16_t selector = get_le16(s->to.bytes + s->to.format->ldt);
     struct vcpu_segment none = {.selector = selector};
-    struct descriptor d;
+    struct descriptor d = {0};
     int err;
 
     s->e.io->set_seg(s->e.ctx, SEG_LDTR, &none);
@@ -267,7 +267,7 @@ static int ldt_load(struct task_switch *s)
 static int code_load(struct task_switch *s, uint32_t cpl)
 {
     uint16_t selector = tss_selector(&s->to, SEG_CS), attr;
-    struct descriptor d;
+    struct descriptor d = {0};
     int err = descriptor_read(&s->e, selector, EXC_TS, false, &d);
 
     if (err)
