@@ -34,6 +34,12 @@ static const char *const always[] = {
     "exceptions.ac-rip",
     "debug.gd-count",
     "debug.gd-dr6",
+    /* RF isn't in what a task switch saves of a task that took a fault */
+    "modes.task-by-fault-rf",
+    "real.task-by-fault-rf",
+    /* PUSHF behind ADCX and ADOX pushes what isn't flags */
+    "mmio.adcx",
+    "mmio.adox",
     /* RDTSCP asks for no intercept of its own, so it can't be taken away from a guest */
     "instructions.rdtscp-hidden",
 };

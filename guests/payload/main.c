@@ -38,6 +38,16 @@ static const struct {
     {"pv", test_pv},
     {"hv", test_hv},
     {"clocks", test_clocks},
+    {"modes", test_mode_walk},
+    {"mmio", test_mmio},
+};
+
+/* Only when they are named: not every CPU can run them. */
+static const struct {
+    const char *name;
+    void (*run)(void);
+} more_tests[] = {
+    {"real", test_real},
 };
 
 void payload_main(void);
@@ -93,6 +103,9 @@ static void tests_run(const char *option)
     for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
         if (!list || list_has(list + 1, tests[i].name))
             tests[i].run();
+    for (size_t i = 0; list && i < ARRAY_SIZE(more_tests); i++)
+        if (list_has(list + 1, more_tests[i].name))
+            more_tests[i].run();
 }
 
 /* What VMs do beside each other. True if there was such a word. */

@@ -205,6 +205,9 @@ void test_ioapic(void);
 void test_hpet(void);
 void test_clocks(void);
 void test_instructions(void);
+void test_mode_walk(void);
+void test_real(void);
+void test_mmio(void);
 NORETURN void fault_run(const char *kind);
 /* `cpus` as the caller wants them, at least 1. */
 void smp_run_tests(uint32_t cpus);

@@ -1,7 +1,7 @@
 # Our own test guests, as bzImages: build/payload/exits.bz.
 
 PAYLOAD_SOURCES := $(sort $(wildcard guests/payload/*.c)) core/lib/format.c core/lib/mem.c core/lib/string.c
-PAYLOAD_ASM := $(addprefix build/payload/obj/,guests/payload/start.o guests/payload/ap.o core/x86/traps.o)
+PAYLOAD_ASM := $(addprefix build/payload/obj/,guests/payload/start.o guests/payload/ap.o guests/payload/modes.o core/x86/traps.o)
 PAYLOAD_OBJECTS := $(PAYLOAD_SOURCES:%.c=build/payload/obj/%.o) $(PAYLOAD_ASM)
 PAYLOAD_CFLAGS := $(filter-out -mcmodel=kernel,$(CFLAGS)) -mcmodel=small
 PAYLOAD_IMAGES := build/payload/exits.bz

@@ -6,7 +6,7 @@ import pytest
 from keel import vm_output
 
 GROUPS = ["cpuid", "msr", "x2apic", "ports", "string", "exceptions", "delivery", "debug", "cr", "pcid", "xsave", "cache",
-          "instructions", "lapic", "ioapic", "hpet", "nmi", "hlt", "timer", "pv", "hv", "clocks"]
+          "instructions", "lapic", "ioapic", "hpet", "nmi", "hlt", "timer", "pv", "hv", "clocks", "modes", "mmio"]
 
 # What the guest does to end itself: its VM's state, the reason, how the machine ends.
 FAULTS = {
@@ -40,6 +40,22 @@ def test_every_line(exits):
 
 def test_end(exits):
     assert exits.finish() == "clean"
+
+
+def test_real_mode(machine):
+    """The walk through all modes with real mode in it, which not every CPU lets guests into."""
+    keel = machine.keel(images.payload_modules("exits=real"), counted=True)
+    keel.machine.expect(r"payload: \d+ passed, 0 failed", 120)
+    assert keel.finish() == "clean"
+
+
+@pytest.mark.only("bochs-vmx", why="a CPU without unrestricted guest; SVM always has the like")
+def test_real_mode_refused(machine):
+    """Where guests can't be in real mode, the VM that goes there ends with a line that says why; all other modes work."""
+    keel = machine.keel(images.payload_modules("exits=modes,real"), "disable=ug", counted=True)
+    keel.line("the guest is in real mode, and this CPU has no unrestricted guest")
+    assert "ok modes.protected-16" in lines(keel)
+    assert keel.finish() == "failed"
 
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
