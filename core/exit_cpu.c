@@ -106,10 +106,17 @@ void exit_pause(struct vcpu *vcpu)
 void exit_hypercall(struct vcpu *vcpu, uint32_t cpl)
 {
     vcpu->stats.exits[STATS_HYPERCALL]++;
-    if (UNLIKELY(cpl != 0) || !pv_call(vcpu))
+    if (UNLIKELY(cpl != 0)) {
         event_raise_ud(vcpu);
-    else
-        vcpu_advance(vcpu);
+        return;
+    }
+    if (!pv_may_know(vcpu->vm->pv.kind, vcpu->gpr[REG_RAX])) {
+        vcpu->gpr[REG_RAX] = (uint64_t)-1000;
+    } else if (!pv_call(vcpu)) {
+        event_raise_ud(vcpu);
+        return;
+    }
+    vcpu_advance(vcpu);
 }
 
 static void exit_rdmsr_show(struct vcpu *vcpu, uint64_t value)

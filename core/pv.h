@@ -35,7 +35,8 @@ struct vcpu_pv {
     struct hv_vcpu hv;
 };
 
-#define PV_ENABLED 1 /* bit 0 of the MSRs that give an address */
+#define PV_KVM_LAST_CALL 12
+#define PV_ENABLED       1 /* bit 0 of the MSRs that give an address */
 
 /* Memory that is shared must be RAM. NULL: it isn't. */
 void *pv_area(const struct vcpu *vcpu, gpa_t gpa, uint32_t len);
@@ -49,5 +50,10 @@ void pv_tsc_adjusted(struct vcpu *vcpu);
 /* The vCPU gets a core, its registers being loaded; it is about to give it up. */
 void pv_steal_begin(struct vcpu *vcpu);
 void pv_steal_end(struct vcpu *vcpu);
+/* Is it worth while to look at a hypercall? KVM's have small numbers in RAX. */
+static inline bool pv_may_know(enum pv_kind kind, uint64_t rax)
+{
+    return (kind == PV_KVM && (uint32_t)rax <= PV_KVM_LAST_CALL) || kind == PV_HYPERV;
+}
 /* A hypercall: number and operands in registers, and so is the result. False: #UD. */
 bool pv_call(struct vcpu *vcpu);
