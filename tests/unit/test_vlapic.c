@@ -419,6 +419,13 @@ static void test_eoi_left_out(void **state)
     assert_int_equal(flag, 0);
     mmio_write(0xb0, 0);
     assert_int_equal(mmio_read(0xa0), 0);
+    vlapic_set_eoi_flag(&apic, &flag);
+    vlapic_reset(&apic);
+    mmio_write(0xf0, 0x1ff);
+    flag = 0x55; /* of the next system */
+    vlapic_post(&apic, 0x41, false);
+    vlapic_accept(&apic, 0x41);
+    assert_int_equal(flag, 0x55);
 }
 
 static void guest_ends(struct vlapic *l)
