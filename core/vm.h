@@ -15,6 +15,7 @@
 #define VM_MAX_VCPUS  64
 #define VM_WHY_MAX    160
 #define VM_SHARES_MAX 4
+#define VM_BLANKS_MAX 16
 
 enum vm_state {
     VM_CREATED,
@@ -48,6 +49,11 @@ struct crash {
     uint32_t waits; /* steps left out since the last one, for want of room on the console */
 };
 
+/* Memory of a disk that isn't cleared yet. */
+struct vm_blank {
+    uint64_t at, len;
+};
+
 struct vm {
     uint32_t id;
     char name[VM_NAME_MAX];
@@ -65,6 +71,8 @@ struct vm {
     struct hostspace space; /* the host page table with this VM's window */
     uint64_t scrubbed;      /* how much of the window and of what is beside it vmmem_scrub has done */
     uint64_t disk_used;     /* of the part of it that is for disks (core/vmdisk.h) */
+    uint32_t blank_count;
+    struct vm_blank blanks[VM_BLANKS_MAX];
     uint32_t share_count;
     struct vmshare shares[VM_SHARES_MAX];
     bool shares_ended;

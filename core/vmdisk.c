@@ -55,14 +55,33 @@ static bool vmdisk_back(struct vm *vm, uint64_t at, uint64_t len)
 
 void *vmdisk_memory(struct vm *vm, uint64_t len)
 {
-    uint64_t bytes = ALIGN_UP(len, GUESTRAM_BLOCK), before;
+    uint64_t bytes = ALIGN_UP(len, GUESTRAM_BLOCK);
     uint64_t at = vmdisk_place(vm, 0, bytes);
-    void *memory = (void *)(uintptr_t)at;
 
-    if (!at || !vmdisk_back(vm, at, bytes))
+    if (!at || vm->blank_count == VM_BLANKS_MAX || !vmdisk_back(vm, at, bytes))
         return NULL; /* what it got goes with the rest of the VM's memory */
+    vm->blanks[vm->blank_count++] = (struct vm_blank){at, bytes};
+    return (void *)(uintptr_t)at;
+}
+
+/* What is cleared at once, while the core's other guests have to wait. */
+#define CLEAR_BYTES (256 * KiB)
+
+bool vmdisk_clear(struct vm *vm)
+{
+    struct vm_blank *blank;
+    uint64_t before, len;
+
+    if (!vm->blank_count)
+        return false;
+    blank = &vm->blanks[vm->blank_count - 1];
+    len = MIN(blank->len, CLEAR_BYTES);
     before = vmmem_open(vm);
-    memset(memory, 0, bytes);
+    memset((void *)(uintptr_t)blank->at, 0, len);
     vmmem_close(before);
-    return memory;
+    blank->at += len;
+    blank->len -= len;
+    if (!blank->len)
+        vm->blank_count--;
+    return true;
 }

@@ -7,6 +7,7 @@
 #include "core/lib/format.h"
 #include "core/lib/log.h"
 #include "core/run.h"
+#include "core/vmdisk.h"
 #include "core/vmmem.h"
 #include "core/x86/percpu.h"
 #include "guests/board.h"
@@ -327,16 +328,45 @@ static int launch_make(struct launch *l)
 
 static int launch_first_go(struct launch *l)
 {
-    int err;
+    int err = launch_go(l);
 
-    launch_activate(l);
-    err = launch_go(l);
     if (err) {
         l->vm->status = 1;
         l->vm->stop = VM_STOP_FAILED;
         launch_finish(l);
     }
     return err;
+}
+
+/* Blank disks are cleared as memory is scrubbed: with a pause behind each piece, for others that want the core. */
+static void launch_clear(struct timer *timer, uint64_t now)
+{
+    struct launch *l = CONTAINER_OF(timer, struct launch, clearing);
+
+    if (!lock_try(&l->lock)) {
+        timer_arm(timer, now + RETRY_NS);
+        return;
+    }
+    if (vmdisk_clear(l->vm)) {
+        uint64_t end = clock_now();
+
+        timer_arm(timer, run_is_idle() ? end : end + (end - now));
+    } else {
+        (void)launch_first_go(l);
+    }
+    lock_drop(&l->lock);
+}
+
+/* From here on it counts; it runs when its disks are ready. */
+static int launch_begin(struct launch *l)
+{
+    launch_activate(l);
+    if (!vmdisk_clear(l->vm))
+        return launch_first_go(l);
+    __atomic_store_n(&l->state, "starting", __ATOMIC_RELAXED);
+    timer_init(&l->clearing, run_timers(this_cpu()->index), launch_clear);
+    timer_arm(&l->clearing, clock_now());
+    return 0;
 }
 
 /* -- the end of one --------------------------------------------------------------------------------------------- */
@@ -355,7 +385,7 @@ static bool launch_gone(struct launch *l)
     l->vm = NULL;
     launch_event(l, why == VM_STOP_CRASH ? "crashed" : "stopped", why, status);
     if (l->start_after && launch_make(l) == 0)
-        (void)launch_first_go(l);
+        (void)launch_begin(l);
     l->start_after = false;
     return true;
 }
@@ -411,7 +441,7 @@ void launch_all(void (*ended)(int status))
     for (uint32_t i = 0; i < launched; i++) {
         lock_take(&launches[i].lock);
         if (launches[i].vm)
-            (void)launch_first_go(&launches[i]);
+            (void)launch_begin(&launches[i]);
         lock_drop(&launches[i].lock);
     }
     launch_deactivate();
@@ -432,7 +462,7 @@ static int launch_start_locked(struct launch *l)
         return 0;
     }
     err = launch_make(l);
-    return err ? err : launch_first_go(l);
+    return err ? err : launch_begin(l);
 }
 
 int launch_start(uint32_t index)

@@ -21,6 +21,7 @@ struct launch {
     uint64_t began;   /* host time of the last start or restart */
     struct timer restart;  /* armed: it has ended, and starts again then */
     struct timer watchdog; /* armed while it runs, if it has one */
+    struct timer clearing; /* armed while its blank disks are cleared: it runs when that is done */
     struct timer ending;   /* armed when it has ended: what is left to do; of the core that noticed */
     launch_look look;      /* waits until the vCPUs are at rest; NULL: nobody does */
     struct launch_args args;

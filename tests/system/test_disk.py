@@ -145,3 +145,17 @@ def test_shared_and_refused(machine, tmp_path):
     zeros = "30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58"
     assert zeros in "\n".join(vms.output(keel, "one"))
     assert digest in "\n".join(vms.output(keel, "two"))
+
+
+def test_clearing(kind, machine, tmp_path):
+    """A large blank disk is cleared in steps: the heart of a VM on the same core beats on."""
+    sections = [vms.vm("beat", cmdline="beat=5 for=1000000"), vms.vm("big", cmdline="exits=cpuid", autostart="no") + "disk = ram:256M\n"]
+    keel = vms.boot(machine, tmp_path, sections, options="on_idle=monitor", counted=True, memory=512)
+    monitor = Monitor(keel)
+    monitor.vm("beat", "running")
+    monitor.enter()
+    for _ in range(2):      # what the firmware left there, and what was scrubbed
+        monitor.machine.send("vm start big\r")
+        monitor.vm("big", "stopped", 60, reason="poweroff")
+    late = vms.beats(keel, "beat")
+    assert len(late) > 10 and max(late) < {"svm": 10000, "vmx": 50000}.get(kind.vendor, 50000), late
