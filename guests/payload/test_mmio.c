@@ -9,8 +9,8 @@
 
 #define DEVICE 0xba000ull /* behind what is on the screen */
 #define RAM    ARENA
-#define AREA   256
-#define ROUNDS 12
+#define AREA   128
+#define ROUNDS 6
 
 #define CF     BIT(0)
 #define PF     BIT(2)
@@ -288,8 +288,8 @@ static void state_run(struct state *s, const struct form *f, uint64_t base)
     copy_words((volatile uint64_t *)base, (const uint64_t *)s->data);
     state.gpr[3] = base;
     if (f->kind & REPEAT) {
-        state.gpr[6] = base + 64;
-        state.gpr[7] = base + 160;
+        state.gpr[6] = base;
+        state.gpr[7] = base + 64;
     }
     ((void (*)(void))code)();
     if (f->kind & REPEAT) {
