@@ -3,10 +3,55 @@
 
 #include "core/vm.h"
 
+/*
+ * bus_dispatch for a range that was found, with the time read only for those who ask for it. What of a read's value is beyond
+ * its size is left in. The access comes in parts and not as a struct, so that of what is known where this is inlined nothing
+ * is computed.
+ */
+static ALWAYS_INLINE enum bus_result access_range(struct vcpu *vcpu, const struct bus_range *range,
+                                                  uint64_t addr, uint32_t size, bool write, uint64_t *value)
+{
+    struct bus_access access = {.value = *value, .size = size, .write = write};
+    enum bus_result result = BUS_UNCLAIMED;
+
+    if (LIKELY(range)) {
+        access.addr = addr - range->base;
+        if (bus_is_timed(range, access.addr, write))
+            access.now = vm_now(vcpu->vm);
+        result = range->handler(range->dev, &access);
+    }
+    if (UNLIKELY(result == BUS_UNCLAIMED))
+        bus_unclaimed(&access);
+    *value = access.value;
+    return result;
+}
+
+/* Ports and MMIO reach shared devices: one vCPU at a time. The LAPIC page never does, and takes no lock (DESIGN 3). */
+static ALWAYS_INLINE void access_device(struct vcpu *vcpu, struct bus *bus, uint64_t addr, uint32_t size,
+                                        bool write, uint64_t *value)
+{
+    struct lock *lock = &vcpu->vm->devices;
+
+    lock_take(lock);
+    access_range(vcpu, bus_find(bus, addr, size), addr, size, write, value);
+    lock_drop(lock);
+}
+
+static inline uint64_t access_port_read(struct vcpu *vcpu, uint16_t port, uint32_t size)
+{
+    uint64_t value = 0;
+
+    access_device(vcpu, &vcpu->vm->pio, port, size, false, &value);
+    return value;
+}
+
+static inline void access_port_write(struct vcpu *vcpu, uint16_t port, uint32_t size, uint64_t value)
+{
+    access_device(vcpu, &vcpu->vm->pio, port, size, true, &value);
+}
+
 /* *value is the data of a write, or receives that of a read, of which what is beyond its size means nothing. */
 void access_mmio(struct vcpu *vcpu, gpa_t gpa, uint32_t size, bool write, uint64_t *value);
-uint64_t access_port_read(struct vcpu *vcpu, uint16_t port, uint32_t size);
-void access_port_write(struct vcpu *vcpu, uint16_t port, uint32_t size, uint64_t value);
 /* The time for an access to a register of the vCPU's LAPIC: few have to do with it. */
 static inline uint64_t access_lapic_now(const struct vcpu *vcpu, uint64_t reg)
 {
@@ -16,7 +61,7 @@ static inline uint64_t access_lapic_now(const struct vcpu *vcpu, uint64_t reg)
 /* A register of the vCPU's LAPIC in x2APIC mode; false: #GP(0). */
 static inline bool access_x2apic(struct vcpu *vcpu, uint32_t reg, bool write, uint64_t *value)
 {
-    struct bus_access access = {.addr = reg, .value = *value, .size = 8, .cpu = vcpu->index, .write = write};
+    struct bus_access access = {.addr = reg, .value = *value, .size = 8, .write = write};
     enum bus_result result;
 
     access.now = access_lapic_now(vcpu, reg);

@@ -66,12 +66,12 @@ int bus_release(struct bus *bus, uint64_t base)
     return 0;
 }
 
-void bus_set_timeless(struct bus *bus, uint64_t base)
+void bus_set_timeless(struct bus *bus, uint64_t base, uint32_t timeless)
 {
     uint32_t after = bus_rank(bus, base);
 
     assert(after > 0 && bus->ranges[after - 1].base == base);
-    bus->ranges[after - 1].timeless = true;
+    bus->ranges[after - 1].timeless = timeless;
 }
 
 const struct bus_range *bus_search(struct bus *bus, uint64_t addr, uint32_t size)
@@ -86,9 +86,7 @@ const struct bus_range *bus_search(struct bus *bus, uint64_t addr, uint32_t size
 
 bool bus_holds(struct bus *bus, uint64_t addr)
 {
-    const struct bus_access access = {.addr = addr, .size = 1};
-
-    return bus_find(bus, &access) != NULL;
+    return bus_find(bus, addr, 1) != NULL;
 }
 
 void bus_unclaimed(struct bus_access *access)
@@ -99,7 +97,7 @@ void bus_unclaimed(struct bus_access *access)
 
 enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access)
 {
-    const struct bus_range *range = bus_find(bus, access);
+    const struct bus_range *range = bus_find(bus, access->addr, bus->numbered ? 1 : access->size);
     uint64_t addr = access->addr;
     enum bus_result result = BUS_UNCLAIMED;
 

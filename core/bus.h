@@ -10,9 +10,8 @@ struct bus_access {
     uint64_t addr; /* relative to the start of the range */
     uint64_t
         value;    /* a write's data; a read's handler stores its answer here (bits beyond size are dropped) */
-    uint64_t now; /* the VM's time in ns (core/clock.h), but for a range that is timeless */
+    uint64_t now; /* the VM's time in ns (core/clock.h), but for those whose range is timeless there */
     uint32_t size; /* bytes: 1, 2, 4 or 8 */
-    uint32_t cpu;  /* index of the vCPU that makes the access */
     bool write;
 };
 
@@ -29,7 +28,8 @@ struct bus_range {
     bus_handler handler;
     void *dev;
     const char *name; /* of the device, for logs */
-    bool timeless;    /* the handler doesn't ask what time it is */
+    /* A bit for each offset into it, modulo 32, at which reads don't ask what time it is. All: nor do writes. */
+    uint32_t timeless;
 };
 
 #define BUS_MAX_RANGES 64
@@ -51,8 +51,9 @@ void bus_init(struct bus *bus, const char *kind);
 void bus_init_numbered(struct bus *bus, const char *kind);
 /* Claims [base, base + len). Returns 0, ERR_BUSY on overlap, ERR_NOMEM when the table is full, ERR_RANGE if len is 0 or wraps. */
 int bus_claim(struct bus *bus, uint64_t base, uint64_t len, bus_handler handler, void *dev, const char *name);
-/* Says of the range that starts at base that its handler doesn't look at access->now: reading the time costs more than most. */
-void bus_set_timeless(struct bus *bus, uint64_t base);
+#define BUS_TIMELESS UINT32_MAX
+/* Says of the range that starts at base where its handler doesn't look at access->now: reading the time costs more than most. */
+void bus_set_timeless(struct bus *bus, uint64_t base, uint32_t timeless);
 /* Gives back the range that starts at base; ERR_NOTFOUND if there is none. */
 int bus_release(struct bus *bus, uint64_t base);
 const struct bus_range *bus_search(struct bus *bus, uint64_t addr, uint32_t size);
@@ -66,18 +67,23 @@ static inline bool bus_range_holds(const struct bus_range *range, uint64_t addr,
 
 /*
  * The range that all of an access is in, or NULL. Looks where the last access went, and behind that, then everywhere. Several vCPUs
- * may race for the hint; any value of it is safe.
+ * may race for the hint; any value of it is safe. On a numbered bus, the size is 1.
  */
-static inline const struct bus_range *bus_find(struct bus *bus, const struct bus_access *access)
+static inline const struct bus_range *bus_find(struct bus *bus, uint64_t addr, uint32_t size)
 {
     const struct bus_range *last = &bus->ranges[__atomic_load_n(&bus->hint, __ATOMIC_RELAXED)];
-    uint32_t size = bus->numbered ? 1 : access->size;
 
-    if (LIKELY(bus_range_holds(last, access->addr, size)))
+    if (LIKELY(bus_range_holds(last, addr, size)))
         return last;
-    if (access->addr - last->base >= last->len && access->addr >= last->base && access->addr < last[1].base)
+    if (addr - last->base >= last->len && addr >= last->base && addr < last[1].base)
         return NULL; /* between two */
-    return bus_search(bus, access->addr, size);
+    return bus_search(bus, addr, size);
+}
+
+/* Does the handler look at the time? offset: into the range. */
+static inline bool bus_is_timed(const struct bus_range *range, uint64_t offset, bool write)
+{
+    return write ? range->timeless != BUS_TIMELESS : !(range->timeless >> offset % 32 & 1);
 }
 
 /* Is anything at that address? */

@@ -303,6 +303,19 @@ static ALWAYS_INLINE bool mov_at_device(const struct vcpu *vcpu, gpa_t gpa)
     return gpa - vcpu->apic_page < PAGE_SIZE || !gmem_ptr(&vcpu->vm->mem, gpa, 1);
 }
 
+/* The same, with the last page remembered that was one. */
+static ALWAYS_INLINE bool mov_at_known_device(const struct vcpu *vcpu, gpa_t gpa)
+{
+    gpa_t page = (gpa & ~PAGE_MASK) | 1;
+
+    if (LIKELY(gpa - vcpu->apic_page < PAGE_SIZE) || LIKELY(page == vcpu->sites->device))
+        return true;
+    if (gmem_ptr(&vcpu->vm->mem, gpa, 1))
+        return false;
+    vcpu->sites->device = page;
+    return true;
+}
+
 /* A plain MOV that was met before. False: it isn't one. */
 static inline bool emulate_known(struct vcpu *vcpu, const struct exit_memory *access)
 {
@@ -314,7 +327,7 @@ static inline bool emulate_known(struct vcpu *vcpu, const struct exit_memory *ac
         return false;
     mov = site_find(vcpu->sites, &vcpu->vm->mem, cr3, vcpu->rip);
     if (UNLIKELY(!mov) || UNLIKELY(!mov_matches(vcpu, mov, access)) ||
-        UNLIKELY(!mov_at_device(vcpu, access->gpa)))
+        UNLIKELY(!mov_at_known_device(vcpu, access->gpa)))
         return false;
     mov_do(vcpu, mov, access->gpa);
     return true;

@@ -119,7 +119,7 @@ static bool event_deliver_nmi(struct vcpu *vcpu, bool *injected)
     return __atomic_sub_fetch(&vcpu->events.nmi_pending, 1, __ATOMIC_RELAXED) > 0;
 }
 
-static bool event_deliver_interrupt(struct vcpu *vcpu, bool injected)
+static inline bool event_deliver_interrupt(struct vcpu *vcpu, bool injected)
 {
     int vector;
 
@@ -168,7 +168,7 @@ static void event_window(struct vcpu *vcpu, enum event_type type, bool open)
 }
 
 /* Interrupts, and nothing else but windows that are open. */
-static inline void event_deliver_usual(struct vcpu *vcpu)
+static ALWAYS_INLINE void event_deliver_usual(struct vcpu *vcpu)
 {
     bool irq_waits = event_deliver_interrupt(vcpu, false);
 
@@ -199,15 +199,16 @@ void event_deliver(struct vcpu *vcpu)
         event_deliver_usual(vcpu);
 }
 
-void event_attend(struct vcpu *vcpu)
+uint8_t event_attend(struct vcpu *vcpu)
 {
     uint8_t look = __atomic_load_n(&vcpu->look, __ATOMIC_RELAXED);
 
     if (!look || look & ~LOOK_SHORT)
-        return;
+        return 0;
     __atomic_and_fetch(&vcpu->look, (uint8_t)~LOOK_SHORT, __ATOMIC_SEQ_CST);
     if (look & LOOK_EVENTS)
         event_deliver(vcpu);
+    return look;
 }
 
 bool event_wakes(struct vcpu *vcpu)

@@ -38,8 +38,9 @@ void exit_undefined(
     struct vcpu *vcpu); /* an instruction that this guest doesn't have (VMX, SVM, MONITOR ...): #UD */
 /* The new TSS, and an enum task_source. The event that went through a task gate is in events.reinject; it is used up. */
 void exit_task_switch(struct vcpu *vcpu, uint16_t selector, uint32_t source);
+void exit_interrupt(struct vcpu *vcpu); /* an external interrupt that waits to be taken */
 void exit_host_interrupt(
-    struct vcpu *vcpu); /* external interrupt, host NMI, preemption timer: the run loop looks */
+    struct vcpu *vcpu); /* one that was, a host NMI, the preemption timer: the run loop looks */
 void exit_window(struct vcpu *vcpu, enum event_type type); /* the asked-for window opened */
 void exit_triple_fault(struct vcpu *vcpu);
 void exit_init(struct vcpu *vcpu); /* INIT or SIPI reached the guest: never */

@@ -244,6 +244,14 @@ void exit_host_interrupt(struct vcpu *vcpu)
     vcpu_look(vcpu);
 }
 
+/* Taken here, so that one which is about events alone, as other vCPUs' IPIs are, needs no more than looking at these. */
+void exit_interrupt(struct vcpu *vcpu)
+{
+    vcpu->stats.exits[STATS_HOST]++;
+    if (run_interrupts())
+        vcpu_look(vcpu);
+}
+
 /* event_deliver looks again before the next entry, and closes the window if nothing waits any more. */
 void exit_window(struct vcpu *vcpu, enum event_type type)
 {

@@ -12,19 +12,22 @@ void exit_in(struct vcpu *vcpu, uint16_t port, uint32_t size)
 
     vcpu->stats.exits[STATS_PORT]++;
     /* A 32-bit result clears the upper half, smaller ones leave the rest as it is. */
-    if (size == 4)
-        *rax = (uint32_t)value;
+    if (LIKELY(size == 1))
+        *rax = (*rax & ~0xffull) | (uint8_t)value;
     else if (size == 2)
         *rax = (*rax & ~0xffffull) | (uint16_t)value;
     else
-        *rax = (*rax & ~0xffull) | (uint8_t)value;
+        *rax = (uint32_t)value;
     vcpu_advance(vcpu);
 }
 
 void exit_out(struct vcpu *vcpu, uint16_t port, uint32_t size)
 {
+    uint64_t rax = vcpu->gpr[REG_RAX];
+
     vcpu->stats.exits[STATS_PORT]++;
-    access_port_write(vcpu, port, size, vcpu->gpr[REG_RAX] & (BIT(size * 8) - 1));
+    access_port_write(vcpu, port, size,
+                      LIKELY(size == 1) ? (uint8_t)rax : rax & (UINT64_MAX >> (64 - 8 * size)));
     vcpu_advance(vcpu);
 }
 

@@ -119,8 +119,7 @@ void hv_tsc_adjusted(struct vcpu *vcpu)
 
 static bool apic_access(struct vcpu *vcpu, uint32_t reg, bool write, uint64_t *value)
 {
-    struct bus_access access = {
-        .addr = reg << 4, .value = *value, .size = 4, .cpu = vcpu->index, .write = write};
+    struct bus_access access = {.addr = reg << 4, .value = *value, .size = 4, .write = write};
     bool good;
 
     if (vcpu->apic_base & APIC_BASE_X2APIC)

@@ -19,6 +19,7 @@ struct run_core {
     uint64_t slice;    /* host TSC at which the running vCPU has to go */
     uint64_t deadline; /* host TSC at which the guest has to leave: for a timer or the slice */
     struct vcpu *loaded; /* whose registers are here; it may be halted */
+    uint64_t events;     /* interrupts that were about a vCPU's events alone */
     bool look;           /* the queue has changed for this core */
 } __attribute__((aligned(64)));
 
@@ -59,6 +60,13 @@ static void run_wake_irq(void *ctx)
     (void)ctx;
 }
 
+/* Who sent it has set the vCPU's LOOK_EVENTS. */
+static void run_events_irq(void *ctx)
+{
+    (void)ctx;
+    run_this()->events++;
+}
+
 /* A timer was armed, perhaps by another core, before all others: the core's deadline has to be set anew. */
 static void run_timers_changed(struct timer_queue *queue, bool earlier, void *owner)
 {
@@ -84,6 +92,8 @@ int run_init(void)
     }
     if (!err)
         err = irq_register(VECTOR_WAKE, run_wake_irq, NULL);
+    if (!err)
+        err = irq_register(VECTOR_EVENTS, run_events_irq, NULL);
     /* A notification that finds its vCPU outside of the guest. */
     return err ? err : irq_register(VECTOR_POSTED, run_wake_irq, NULL);
 }
@@ -118,11 +128,11 @@ void run_start(struct vcpu *vcpu)
  * The state is read without the lock. A vCPU that is about to block looks at its events once more after it says so
  * (run_block), so that either it sees what is pending or we see that it is blocked.
  */
-static void run_interrupt(struct vcpu *vcpu, uint8_t vector)
+static void run_interrupt(struct vcpu *vcpu, uint8_t look, uint8_t vector)
 {
     uint32_t cpu;
 
-    __atomic_store_n(&vcpu->look, (uint8_t)LOOK_ALL, __ATOMIC_SEQ_CST);
+    __atomic_or_fetch(&vcpu->look, look, __ATOMIC_SEQ_CST);
     switch (__atomic_load_n(&vcpu->sched.state, __ATOMIC_SEQ_CST)) {
     case SCHED_BLOCKED:
         if (__atomic_load_n(&vcpu->parked, __ATOMIC_RELAXED))
@@ -144,7 +154,7 @@ static void run_interrupt(struct vcpu *vcpu, uint8_t vector)
 
 void vcpu_kick(struct vcpu *vcpu)
 {
-    run_interrupt(vcpu, VECTOR_WAKE);
+    run_interrupt(vcpu, LOOK_ALL, VECTOR_WAKE);
 }
 
 /* What runs here can't block at the same time, so that there is nothing to wake, and the back end is about to look. */
@@ -159,7 +169,7 @@ void vcpu_kick_events(struct vcpu *vcpu)
     if (run_is_here(vcpu))
         vcpu_look_events(vcpu);
     else
-        vcpu_kick(vcpu);
+        run_interrupt(vcpu, LOOK_EVENTS, VECTOR_EVENTS);
 }
 
 /* The core of one that runs, in its guest or about to go there, needs nothing but the interrupt, and no look behind it. */
@@ -443,6 +453,26 @@ static void run_set_deadline(struct run_core *core, const struct vcpu *vcpu)
     core->deadline = MIN(MIN(vcpu->wake_tsc, core->slice), run_core_deadline(core));
     if (!cap(CAP_PREEMPTION_TIMER))
         run_arm(core, core->deadline);
+}
+
+bool run_interrupts(void)
+{
+    const struct cpu *cpu = this_cpu();
+    const struct run_core *core = run_this();
+    uint64_t taken = cpu->interrupts, events = core->events;
+
+    interrupts_window();
+    taken = cpu->interrupts - taken;
+    return taken == 0 || taken != core->events - events;
+}
+
+uint64_t run_deadline(struct vcpu *vcpu)
+{
+    struct run_core *core = run_this();
+
+    run_update_wake(vcpu);
+    run_set_deadline(core, vcpu);
+    return core->deadline;
 }
 
 /* All that may have to be done before an entry. False: the core is to go to another vCPU. */

@@ -21,6 +21,10 @@ struct timer_queue *run_timers(uint32_t cpu);
 void run_start(struct vcpu *vcpu);
 /* Up to now, in ns. */
 uint64_t run_time(struct vcpu *vcpu);
+/* Takes the host interrupts that wait, with a vCPU loaded. True: the run loop has to look for what they have left to do. */
+bool run_interrupts(void) MUST_CHECK;
+/* For the vCPU that runs here and has LOOK_TIMERS, and nothing that needs the run loop: the host TSC at which it has to leave now. */
+uint64_t run_deadline(struct vcpu *vcpu);
 /* Does no vCPU want this core? Its own work may take as long as it likes then. */
 bool run_is_idle(void);
 /* The running vCPU of this core spins: others may go first. */

@@ -21,6 +21,8 @@ struct site {
 
 struct sites {
     struct site slots[SITES];
+    gpa_t
+        device; /* a page where there is no memory, | 1; 0: none is known. A VM's memory stays where it is */
 };
 
 /* Remembers a MOV that was found at rip, in 64-bit mode. */

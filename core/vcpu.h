@@ -154,7 +154,8 @@ static inline void vcpu_set_rip(struct vcpu *vcpu, uint64_t rip)
 
 #define LOOK_EVENTS BIT(0) /* core/event.c has something to deliver, perhaps: not a matter for the run loop */
 #define LOOK_POSTED BIT(2) /* vcpu->vapic: a matter for the back end alone */
-#define LOOK_SHORT  (LOOK_EVENTS | LOOK_POSTED)
+#define LOOK_TIMERS BIT(3) /* its first timer has moved: the guest has to leave at another time */
+#define LOOK_SHORT  (LOOK_EVENTS | LOOK_POSTED | LOOK_TIMERS)
 #define LOOK_ALL    (LOOK_EVENTS | BIT(1))
 
 /*
@@ -176,6 +177,12 @@ static inline void vcpu_look_events(struct vcpu *vcpu)
 static inline void vcpu_look_posted(struct vcpu *vcpu)
 {
     __atomic_or_fetch(&vcpu->look, (uint8_t)LOOK_POSTED, __ATOMIC_RELEASE);
+}
+
+/* The same for its timers. */
+static inline void vcpu_look_timers(struct vcpu *vcpu)
+{
+    __atomic_or_fetch(&vcpu->look, (uint8_t)LOOK_TIMERS, __ATOMIC_RELEASE);
 }
 
 /* Neither the run loop nor the back end has anything to look at. */

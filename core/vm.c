@@ -101,7 +101,7 @@ static void vcpu_timers_changed(struct timer_queue *queue, bool earlier, void *o
 {
     (void)queue;
     (void)earlier;
-    vcpu_look(owner);
+    vcpu_look_timers(owner);
 }
 
 struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t weight, uint32_t cap, const struct cpuset *allowed)

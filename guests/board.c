@@ -50,34 +50,52 @@ static void board_pic_output(void *ctx, uint32_t line, bool level)
 
 /* -- what core/event.c asks ------------------------------------------------------------------------------------- */
 
-/* An ExtINT isn't subject to the LAPIC's priorities, so the PIC comes first. */
-static int board_peek(void *ctx)
+static inline int board_peek_lapic(struct board_cpu *cpu)
 {
-    struct board_cpu *cpu = ctx;
-
-    cpu->from_pic = false;
-    if (UNLIKELY(vpic_asserted(&cpu->board->pic)) && cpu->vcpu->index == 0 && vlapic_takes_pic(&cpu->lapic)) {
-        cpu->from_pic = true;
-        return vpic_peek(&cpu->board->pic);
-    }
     vlapic_settle(&cpu->lapic);
     return vlapic_peek(&cpu->lapic);
 }
 
+/* An ExtINT isn't subject to the LAPIC's priorities, so the PIC comes first. */
+static NOINLINE int board_peek_both(struct board_cpu *cpu)
+{
+    cpu->from_pic = cpu->vcpu->index == 0 && vlapic_takes_pic(&cpu->lapic);
+    return cpu->from_pic ? vpic_peek(&cpu->board->pic) : board_peek_lapic(cpu);
+}
+
+static int board_peek(void *ctx)
+{
+    struct board_cpu *cpu = ctx;
+
+    if (UNLIKELY(vpic_asserted(&cpu->board->pic)))
+        return board_peek_both(cpu);
+    cpu->from_pic = false;
+    return board_peek_lapic(cpu);
+}
+
 /* Of two that the LAPIC could deliver, the second has to wait for the EOI of the first, or is more urgent and came just now. */
+static NOINLINE bool board_accept_both(struct board_cpu *cpu, int vector)
+{
+    struct vm *vm = cpu->board->vm;
+
+    if (cpu->from_pic) {
+        lock_take(&vm->devices);
+        vpic_accept(&cpu->board->pic, vector);
+        lock_drop(&vm->devices);
+    } else {
+        vlapic_accept(&cpu->lapic, vector);
+    }
+    return board_peek(cpu) >= 0;
+}
+
 static bool board_accept(void *ctx, int vector)
 {
     struct board_cpu *cpu = ctx;
-    struct vm *vm = cpu->board->vm;
 
-    if (!cpu->from_pic) {
-        vlapic_accept(&cpu->lapic, vector);
-        return UNLIKELY(vpic_asserted(&cpu->board->pic)) && board_peek(ctx) >= 0;
-    }
-    lock_take(&vm->devices);
-    vpic_accept(&cpu->board->pic, vector);
-    lock_drop(&vm->devices);
-    return board_peek(ctx) >= 0;
+    if (UNLIKELY(cpu->from_pic | vpic_asserted(&cpu->board->pic)))
+        return board_accept_both(cpu, vector);
+    vlapic_accept(&cpu->lapic, vector);
+    return false;
 }
 
 static uint8_t board_get_cr8(void *ctx)
@@ -377,28 +395,28 @@ static int board_claim(struct board *board)
         bus_handler handler;
         void *dev;
         const char *name;
-        bool timeless;
+        uint32_t timeless;
     } rows[] = {
-        {&vm->pio, PC_PORT_PIC_MASTER, 2, vpic_master_ports, &board->pic, "pic", true},
-        {&vm->pio, PC_PORT_PIC_SLAVE, 2, vpic_slave_ports, &board->pic, "pic", true},
-        {&vm->pio, PC_PORT_ELCR, 2, vpic_elcr_ports, &board->pic, "elcr", true},
-        {&vm->pio, PC_PORT_PIT, 4, vpit_ports, &board->pit, "pit", false},
-        {&vm->pio, PC_PORT_61, 1, vpit_port61, &board->pit, "port61", false},
-        {&vm->pio, PC_PORT_KBC_DATA, 1, vkbc_data_port, &board->kbc, "kbc", true},
-        {&vm->pio, PC_PORT_KBC_CMD, 1, vkbc_command_port, &board->kbc, "kbc", true},
-        {&vm->pio, PC_PORT_RTC, 2, vrtc_ports, &board->rtc, "rtc", false},
-        {&vm->pio, PC_PORT_92, 1, vreset_port92, &board->reset, "port92", true},
-        {&vm->pio, PC_PORT_COM1, 8, vuart_ports, &board->com1, "com1", false},
-        {&vm->pio, PC_PORT_COM2, 8, vuart_ports, &board->com2, "com2", false},
-        {&vm->pio, PC_PORT_DEBUG, 1, vdebug_port, &board->firmware_log, "debug", true},
-        {&vm->pio, PC_PORT_DEBUG_E9, 1, vdebug_port, &board->debug, "debug", true},
-        {&vm->pio, PC_PORT_CRTC, VTEXT_PORTS, vtext_ports, &board->text, "vga", false},
-        {&vm->mmio, PC_VGA_TEXT, VTEXT_SIZE, vtext_mmio, &board->text, "vga", false},
-        {&vm->pio, PC_PORT_PCI, 8, vpciconf_ports, &board->pci, "pci", false},
-        {&vm->pio, PC_PORT_PM, VPM_PORTS, vpm_ports, &board->pm, "pm", false},
-        {&vm->mmio, PC_ECAM, PC_ECAM_SIZE, vpciconf_ecam, &board->pci, "ecam", false},
-        {&vm->mmio, PC_IOAPIC, PAGE_SIZE, vioapic_mmio, &board->ioapic, "ioapic", true},
-        {&vm->mmio, PC_HPET, VHPET_SIZE, vhpet_mmio, &board->hpet, "hpet", false},
+        {&vm->pio, PC_PORT_PIC_MASTER, 2, vpic_master_ports, &board->pic, "pic", BUS_TIMELESS},
+        {&vm->pio, PC_PORT_PIC_SLAVE, 2, vpic_slave_ports, &board->pic, "pic", BUS_TIMELESS},
+        {&vm->pio, PC_PORT_ELCR, 2, vpic_elcr_ports, &board->pic, "elcr", BUS_TIMELESS},
+        {&vm->pio, PC_PORT_PIT, 4, vpit_ports, &board->pit, "pit", 0},
+        {&vm->pio, PC_PORT_61, 1, vpit_port61, &board->pit, "port61", 0},
+        {&vm->pio, PC_PORT_KBC_DATA, 1, vkbc_data_port, &board->kbc, "kbc", BUS_TIMELESS},
+        {&vm->pio, PC_PORT_KBC_CMD, 1, vkbc_command_port, &board->kbc, "kbc", BUS_TIMELESS},
+        {&vm->pio, PC_PORT_RTC, 2, vrtc_ports, &board->rtc, "rtc", 0},
+        {&vm->pio, PC_PORT_92, 1, vreset_port92, &board->reset, "port92", BUS_TIMELESS},
+        {&vm->pio, PC_PORT_COM1, 8, vuart_ports, &board->com1, "com1", VUART_TIMELESS},
+        {&vm->pio, PC_PORT_COM2, 8, vuart_ports, &board->com2, "com2", VUART_TIMELESS},
+        {&vm->pio, PC_PORT_DEBUG, 1, vdebug_port, &board->firmware_log, "debug", BUS_TIMELESS},
+        {&vm->pio, PC_PORT_DEBUG_E9, 1, vdebug_port, &board->debug, "debug", BUS_TIMELESS},
+        {&vm->pio, PC_PORT_CRTC, VTEXT_PORTS, vtext_ports, &board->text, "vga", 0},
+        {&vm->mmio, PC_VGA_TEXT, VTEXT_SIZE, vtext_mmio, &board->text, "vga", 0},
+        {&vm->pio, PC_PORT_PCI, 8, vpciconf_ports, &board->pci, "pci", BUS_TIMELESS},
+        {&vm->pio, PC_PORT_PM, VPM_PORTS, vpm_ports, &board->pm, "pm", 0},
+        {&vm->mmio, PC_ECAM, PC_ECAM_SIZE, vpciconf_ecam, &board->pci, "ecam", BUS_TIMELESS},
+        {&vm->mmio, PC_IOAPIC, PAGE_SIZE, vioapic_mmio, &board->ioapic, "ioapic", BUS_TIMELESS},
+        {&vm->mmio, PC_HPET, VHPET_SIZE, vhpet_mmio, &board->hpet, "hpet", 0},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -407,8 +425,7 @@ static int board_claim(struct board *board)
 
         if (err)
             return err;
-        if (rows[i].timeless)
-            bus_set_timeless(rows[i].bus, rows[i].base);
+        bus_set_timeless(rows[i].bus, rows[i].base, rows[i].timeless);
     }
     return 0;
 }

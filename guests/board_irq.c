@@ -73,7 +73,8 @@ static bool board_is_target(const struct board_cpu *cpu, const struct board_cpu 
 }
 
 /* Lowest priority goes to one of the targets: the one that does the least important work now. */
-void board_route(struct board *board, const struct board_cpu *sender, const struct apic_message *m)
+static NOINLINE void board_route_any(struct board *board, const struct board_cpu *sender,
+                                     const struct apic_message *m)
 {
     struct board_cpu *lowest = NULL;
 
@@ -89,6 +90,18 @@ void board_route(struct board *board, const struct board_cpu *sender, const stru
     }
     if (lowest)
         board_deliver(lowest, m);
+}
+
+/* A LAPIC's id is its vCPU's index. */
+void board_route(struct board *board, const struct board_cpu *sender, const struct apic_message *m)
+{
+    bool one = m->shorthand == APIC_TO_DEST && m->dest_mode == APIC_PHYSICAL &&
+               m->dest < board->vm->vcpu_count;
+
+    if (!one)
+        board_route_any(board, sender, m);
+    else if (LIKELY(vlapic_accepts(&board->cpus[m->dest].lapic, m->dest, APIC_PHYSICAL)))
+        board_deliver(&board->cpus[m->dest], m);
 }
 
 /* A message-signalled interrupt (SDM 11.11). There is nothing else that a function would write a single dword to. */

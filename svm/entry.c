@@ -1,4 +1,5 @@
 /* Around each VMRUN: what goes into the VMCB before, and what comes out of it after. The hot path of every exit. */
+#include "core/run.h"
 #include "core/x86/cr.h"
 #include "core/x86/lapic.h"
 #include "core/x86/percpu.h"
@@ -86,7 +87,8 @@ static inline void entry_write(const struct vcpu *vcpu, struct vmcb *vmcb)
 /* What is rare is kept out of line, so that the usual way in and out stays short. False: don't enter. */
 static __attribute__((noinline)) bool entry_hindered(struct vcpu *vcpu)
 {
-    event_attend(vcpu);
+    if (UNLIKELY(event_attend(vcpu) & LOOK_TIMERS))
+        run_deadline(vcpu); /* which arms the host's timer */
     return !vcpu->look && (!vcpu->attention || entry_attend(vcpu, svm_vcpu(vcpu)));
 }
 

@@ -1,5 +1,6 @@
 /* Around each VM entry and exit. Every exit passes here: VMREADs and VMWRITEs are counted. */
 #include "core/exit.h"
+#include "core/run.h"
 #include "core/vapic.h"
 #include "core/x86/asm.h"
 #include "core/x86/cr.h"
@@ -159,7 +160,8 @@ static inline void exit_act(struct vcpu *vcpu, uint64_t reason)
 
 static NOINLINE bool entry_hindered(struct vcpu *vcpu)
 {
-    event_attend(vcpu);
+    if (UNLIKELY(event_attend(vcpu) & LOOK_TIMERS))
+        preemption_begin(vmx_vcpu(vcpu), run_deadline(vcpu));
     return !vcpu->look && entry_attend(vcpu);
 }
 

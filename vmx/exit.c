@@ -58,8 +58,11 @@ static void exit_exception(struct vcpu *vcpu)
 /* Where the CPU acknowledges the interrupt at the exit, no window brings it back (SDM 34.1). */
 static void exit_ext_intr(struct vcpu *vcpu)
 {
-    if (cap(CAP_POSTED))
-        irq_dispatch(INTR_VECTOR(vmread(VMCS_EXIT_INTR_INFO)));
+    if (!cap(CAP_POSTED)) {
+        exit_interrupt(vcpu);
+        return;
+    }
+    irq_dispatch(INTR_VECTOR(vmread(VMCS_EXIT_INTR_INFO)));
     exit_host_interrupt(vcpu);
 }
 

@@ -58,8 +58,6 @@ enum swapped_msr {
 /* One more exit reason: the guest wasn't entered, or came back with what isn't to be expected. */
 #define REASON_REFUSED REASON_COUNT
 
-#define NOINLINE __attribute__((noinline)) /* keeps the way that every exit takes short */
-
 /* VMCS fields that are read at most once for each exit. */
 #define VALID_RFLAGS BIT(0)
 #define VALID_SHADOW BIT(1)

@@ -17,7 +17,7 @@ static inline void lock_take(struct lock *l)
 {
     uint32_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
 
-    while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket)
+    while (UNLIKELY(__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket))
         __builtin_ia32_pause();
 }
 

@@ -13,5 +13,5 @@ struct scale scale_make(uint64_t from_hz, uint64_t to_hz);
 
 static inline uint64_t scale_apply(struct scale s, uint64_t ticks)
 {
-    return (uint64_t)(((unsigned __int128)ticks * s.mult) >> s.shift);
+    return (uint64_t)(((unsigned __int128)ticks * s.mult) >> (s.shift & 63)); /* one instruction that way */
 }

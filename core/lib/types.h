@@ -36,6 +36,7 @@ typedef uint64_t gva_t; /* guest virtual address */
 #define NORETURN          __attribute__((noreturn))
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define ALWAYS_INLINE     inline __attribute__((always_inline))
+#define NOINLINE          __attribute__((noinline)) /* keeps the way that is usual short */
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define LIKELY(x)         __builtin_expect(!!(x), 1)
 #define UNLIKELY(x)       __builtin_expect(!!(x), 0)

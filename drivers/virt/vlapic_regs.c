@@ -309,31 +309,28 @@ static enum bus_result x2apic_read(struct vlapic *l, uint64_t reg, struct bus_ac
     return BUS_OK;
 }
 
-static uint64_t x2apic_writable_bits(uint64_t reg)
+static bool icr_write_x2apic(struct vlapic *l, uint64_t value)
 {
-    if (reg == REG_ICR)
-        return writable_bits[reg] | 0xffffffff00000000;
-    return writable_bits[reg] | (is_lvt(reg) ? LVT_READ_ONLY : 0);
-}
-
-static void icr_write_x2apic(struct vlapic *l, uint64_t value)
-{
+    if (UNLIKELY((uint32_t)value & ~writable_bits[REG_ICR]))
+        return false;
     l->icr_low = (uint32_t)value & ~ICR_BUSY;
     l->icr_high = (uint32_t)(value >> 32);
     if (icr_is_to_self(l->icr_low))
         self_ipi(l, (uint8_t)value);
     else
         icr_send(l, l->icr_low, l->icr_high);
+    return true;
 }
 
 static enum bus_result x2apic_write(struct vlapic *l, uint64_t reg, const struct bus_access *access)
 {
-    if (UNLIKELY(!reg_exists(X2APIC_WRITABLE, reg) || (access->value & ~x2apic_writable_bits(reg))))
+    uint64_t writable;
+
+    if (UNLIKELY(!reg_exists(X2APIC_WRITABLE, reg)))
         return BUS_FAULT;
-    if (reg == REG_ICR) { /* read by way of the model only: there is nothing to show */
-        icr_write_x2apic(l, access->value);
-        return BUS_OK;
-    }
+    writable = writable_bits[reg] | (is_lvt(reg) ? LVT_READ_ONLY : 0);
+    if (UNLIKELY(access->value & ~writable))
+        return BUS_FAULT;
     if (reg == REG_SELF_IPI)
         self_ipi(l, (uint8_t)access->value);
     else
@@ -353,6 +350,8 @@ enum bus_result vlapic_msr(void *dev, struct bus_access *access)
         if (LIKELY(access->value <= (access->addr == REG_EOI ? 0 : 0xff)) &&
             write_frequent(l, access->addr, access->value))
             return BUS_OK;
+        if (LIKELY(access->addr == REG_ICR)) /* read by way of the model only: there is nothing to show */
+            return icr_write_x2apic(l, access->value) ? BUS_OK : BUS_FAULT;
         return x2apic_write(l, access->addr, access);
     }
     vlapic_settle(l);

@@ -28,14 +28,11 @@ static uint8_t chip_requests(const struct vpic_chip *c)
     return (c->edges & ~by_level) | (c->lines & by_level);
 }
 
-/* The input that may interrupt now, or -1: requested, unmasked, of a higher priority than all that is in service. */
-static int chip_pending(const struct vpic_chip *c)
+/* The first of those that are wanted, or -1: of a higher priority than all that is in service. */
+static int chip_first(const struct vpic_chip *c, uint8_t wanted)
 {
-    uint8_t wanted = chip_requests(c) & ~c->imr;
     uint8_t busy = c->isr;
 
-    if (wanted == 0 || c->icw != 0)
-        return -1;
     /* In special mask mode, what is masked doesn't hold up others; nested, a slave may interrupt itself. */
     if (c->special_mask)
         busy &= ~c->imr;
@@ -50,6 +47,14 @@ static int chip_pending(const struct vpic_chip *c)
             return (int)line;
     }
     return -1;
+}
+
+/* The input that may interrupt now, or -1. */
+static inline int chip_pending(const struct vpic_chip *c)
+{
+    uint8_t wanted = chip_requests(c) & ~c->imr;
+
+    return LIKELY(wanted == 0) || c->icw != 0 ? -1 : chip_first(c, wanted);
 }
 
 /* Brings the slave's output and the pin up to date. */
@@ -218,7 +223,7 @@ static void ocw3_write(struct vpic_chip *c, uint8_t value)
     c->poll = value & OCW3_POLL;
 }
 
-static void chip_write(struct vpic_chip *c, uint64_t port, uint8_t value)
+static inline void chip_write(struct vpic_chip *c, uint64_t port, uint8_t value)
 {
     if (port == 1) {
         if (c->icw == 0)
@@ -257,7 +262,7 @@ static inline void pic_read(struct vpic *p, struct vpic_chip *c, struct bus_acce
         access->value = c->read_isr ? c->isr : chip_requests(c);
 }
 
-static void pic_access(struct vpic *p, struct vpic_chip *c, struct bus_access *access)
+static ALWAYS_INLINE void pic_access(struct vpic *p, struct vpic_chip *c, struct bus_access *access)
 {
     if (access->write) {
         chip_write(c, access->addr, (uint8_t)access->value);

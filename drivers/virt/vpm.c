@@ -58,7 +58,9 @@ static void timer_fire(struct timer *timer, uint64_t now)
 
 static uint32_t timer_read(const struct vpm *pm, uint64_t now)
 {
-    return (uint32_t)(ticks_at(now, VPM_HZ) & MASK(pm->config.timer_bits));
+    uint32_t ticks = (uint32_t)ticks_at(now, VPM_HZ);
+
+    return LIKELY(pm->config.timer_bits == 32) ? ticks : ticks & (uint32_t)MASK(pm->config.timer_bits);
 }
 
 static void control_write(struct vpm *pm, uint16_t value)
@@ -112,8 +114,6 @@ static uint64_t ports_read(const struct vpm *pm, const struct bus_access *access
 {
     uint64_t first = access->addr & ~1ull, value = 0;
 
-    if (LIKELY(access->addr == VPM_TIMER && access->size == 4))
-        return timer_read(pm, access->now);
     /* Up to three words hold what is asked for. */
     for (uint64_t i = 0; i < 3 && first + 2 * i < VPM_PORTS; i++)
         value |= (uint64_t)word_read(pm, first + 2 * i, access->now) << 16 * i;
@@ -138,6 +138,10 @@ enum bus_result vpm_ports(void *dev, struct bus_access *access)
 {
     struct vpm *pm = dev;
 
+    if (LIKELY(access->addr == VPM_TIMER && access->size == 4 && !access->write)) {
+        access->value = timer_read(pm, access->now);
+        return BUS_OK;
+    }
     if (access->addr < VPM_TIMER || access->write)
         status_update(pm, access->now);
     if (access->write) {

@@ -43,6 +43,7 @@
 #define UIP_NS     244141 /* 8 periods of the crystal */
 #define DAY        86400u
 #define NO_ALARM   UINT64_MAX
+#define NOT_SHOWN  UINT64_MAX
 
 static bool divider_held(const struct vrtc *r)
 {
@@ -87,9 +88,13 @@ static uint32_t hour_from_format(const struct vrtc *r, uint8_t value)
 /* Writes the time bytes as the clock shows them at `now`. */
 static void time_show(struct vrtc *r, uint64_t now)
 {
+    uint64_t second = clock_second(r, now);
     struct calendar date;
 
-    calendar_from_seconds(&date, clock_second(r, now));
+    if (second == r->shown)
+        return;
+    r->shown = second;
+    calendar_from_seconds(&date, second);
     r->ram[RTC_SECOND] = to_format(r, date.second);
     r->ram[RTC_MINUTE] = to_format(r, date.minute);
     r->ram[RTC_HOUR] = hour_to_format(r, date.hour);
@@ -282,6 +287,7 @@ static void rtc_write(struct vrtc *r, uint8_t value, uint64_t now)
         time_write(r, index, value, now);
     else if (index < RTC_C)
         r->ram[index] = value; /* an alarm byte */
+    r->shown = NOT_SHOWN;
     irq_update(r, now);
 }
 
@@ -373,6 +379,7 @@ void vrtc_init(struct vrtc *r, const struct irq_pin *pin, struct timer_queue *ti
     r->ram[RTC_A] = A_RUNNING | 6; /* 1024 Hz, should anyone enable it */
     r->ram[RTC_B] = B_24H;
     r->ram[RTC_D] = D_VALID;
+    r->shown = NOT_SHOWN;
     timer_init(&r->timer, timers, timer_fire);
     vrtc_reset(r);
 }

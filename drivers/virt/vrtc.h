@@ -24,6 +24,7 @@ struct vrtc {
         weekday_shift; /* the chip just counts days of the week: what a guest set, against the real ones */
     uint64_t seconds;  /* since year 0 (calendar.h), at VM time `origin` */
     uint64_t origin;   /* a VM time, modulo 2^64: the start of the divider chain's second */
+    uint64_t shown;    /* the second that the time bytes are, or UINT64_MAX */
     uint64_t seen;     /* the VM time up to which register C is right */
 };
 

@@ -12,8 +12,9 @@
 #include "core/irq.h"
 #include "core/timer.h"
 
-#define VUART_FIFO 16
-#define VUART_RING 1024
+#define VUART_FIFO     16
+#define VUART_TIMELESS 0xfefefefe /* for bus_set_timeless: all but received data */
+#define VUART_RING     1024
 
 struct vuart_config {
     struct irq_pin pin;

@@ -178,17 +178,21 @@ static void test_hint_is_only_a_hint(void **state)
 static void test_timeless_is_kept(void **state)
 {
     struct probe a, b;
-    struct bus_access access = {.addr = 0x20, .size = 1};
 
     (void)state;
     bus_init(&bus, "port");
     assert_int_equal(claim(&a, 0x20, 4), 0);
-    bus_set_timeless(&bus, 0x20);
+    bus_set_timeless(&bus, 0x20, BUS_TIMELESS);
     assert_int_equal(claim(&b, 0x10, 4), 0);
-    assert_true(bus_find(&bus, &access)->timeless);
-    access.addr = 0x10;
-    assert_false(bus_find(&bus, &access)->timeless);
-    EXPECT_PANIC(bus_set_timeless(&bus, 0x11));
+    assert_false(bus_is_timed(bus_find(&bus, 0x21, 1), 1, false));
+    assert_false(bus_is_timed(bus_find(&bus, 0x20, 1), 0, true));
+    assert_true(bus_is_timed(bus_find(&bus, 0x10, 1), 0, false));
+    bus_set_timeless(&bus, 0x10, 0xe);
+    assert_true(bus_is_timed(bus_find(&bus, 0x10, 1), 0, false));
+    assert_false(bus_is_timed(bus_find(&bus, 0x11, 1), 1, false));
+    assert_true(bus_is_timed(bus_find(&bus, 0x11, 1), 1, true));
+    assert_true(bus_is_timed(bus_find(&bus, 0x11, 1), 32, false));
+    EXPECT_PANIC(bus_set_timeless(&bus, 0x11, BUS_TIMELESS));
 }
 
 static void test_holds(void **state)
