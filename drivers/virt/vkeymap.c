@@ -76,7 +76,7 @@ static uint32_t sequence_match(const char *sequence, const uint8_t *text, uint32
 {
     uint32_t i = 0;
 
-    for (; sequence[i] && i < len; i++)
+    for (; i < len && sequence[i]; i++)
         if ((uint8_t)sequence[i] != text[i])
             return 0;
     return i;
