@@ -29,6 +29,7 @@ static int disks_init(struct board *board, const struct board_devices *devices, 
             .serial = devices->disks[b->blk_count].serial,
             .queues = board->vm->vcpu_count,
             .packed = !devices->split_rings,
+            .rates = devices->disks[b->blk_count].rates,
         };
 
         virtio_blk_init(&b->blks[b->blk_count], &b->host, (*slot)++, &blk);
@@ -62,6 +63,7 @@ static int net_init(struct board *board, const struct board_devices *devices, ui
         .buffer_bytes = NET_BUFFER,
         .pairs = board->vm->vcpu_count,
         .packed = !devices->split_rings,
+        .rates = from->rates,
     };
 
     net.buffer = memory_take(board, NET_BUFFER);

@@ -18,11 +18,13 @@ struct board;
 struct board_disk {
     struct vdisk disk;
     const char *serial;
+    struct vlimit_rates rates;
 };
 
 struct board_net {
     struct vswitch *net;
     uint8_t mac[VSWITCH_MAC];
+    struct vlimit_rates rates;
 };
 
 /* What a VM is to have; all that it points to is the caller's. */

@@ -7,6 +7,7 @@
 
 #include "core/cpuid.h"
 #include "core/vm.h"
+#include "drivers/virt/vlimit.h"
 #include "guests/option.h"
 
 #define CONFIG_NAME        "keel.conf"
@@ -41,12 +42,14 @@ struct config_disk {
     struct config_file file; /* no name with DISK_RAM */
     enum config_disk_kind kind;
     uint64_t bytes; /* of DISK_RAM; of the overlay with DISK_COW, 0: the default */
+    struct vlimit_rates rates;
 };
 
 struct config_net {
     const char *lan; /* the switch that it is plugged into */
     bool has_mac;
     uint8_t mac[6];
+    struct vlimit_rates rates;
     uint32_t line;
 };
 

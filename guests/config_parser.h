@@ -70,3 +70,5 @@ bool config_file_good(const char *name);
 bool config_cores(char *list, uint64_t cores[CONFIG_MAX_CORES / 64]);
 /* Six bytes in hexadecimal with colons, one station's address. */
 bool config_mac(const char *text, uint8_t mac[6]);
+/* "OPS=1000" or "bps=10M", a limit; a number that isn't good is told. False: it is something else. */
+bool config_limit(struct config_parser *p, const char *word, const char *ops, struct vlimit_rates *rates);

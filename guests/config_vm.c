@@ -139,11 +139,11 @@ static bool set_disk(struct config_parser *p, const struct key *key, char *value
         return true;
     if (str_starts(name, "ram:")) {
         disk.kind = DISK_RAM;
-        if (!disk_size(name + 4, &disk.bytes) || list)
+        if (!disk_size(name + 4, &disk.bytes))
             return false;
     }
     while ((word = config_word(&list)))
-        if (!disk_option(word, &disk))
+        if (!config_limit(p, word, "iops", &disk.rates) && !disk_option(word, &disk))
             return false;
     if (disk.kind != DISK_RAM && !file_set(p, key, name, &disk.file))
         return false;
@@ -173,6 +173,8 @@ static bool set_net(struct config_parser *p, const struct key *key, char *value)
     if (!room(p, key, vm->net_count, CONFIG_MAX_NETS))
         return true;
     while ((word = config_word(&list))) {
+        if (config_limit(p, word, "fps", &net.rates))
+            continue;
         if (net.has_mac || !str_starts(word, "mac=") || !config_mac(word + 4, net.mac))
             return false;
         net.has_mac = true;
@@ -296,12 +298,15 @@ static const struct key keys[] = {
     {.name = "cap", .set = set_number, FIELD(cap), .min = 0, .max = 100},
     {.name = "disk",
      .set = set_disk,
-     .takes = FILE_TEXT ", and perhaps ',ro', ',cow' or ',cow=SIZE'; or ram:SIZE",
+     .takes = FILE_TEXT
+     ", and perhaps ',ro', ',cow' or ',cow=SIZE'; or ram:SIZE; limits are ',iops=N', ',bps=SIZE'",
      .repeatable = true},
     {.name = "cdrom", .set = set_cdrom, .takes = FILE_TEXT, .repeatable = true},
     {.name = "net",
      .set = set_net,
-     .takes = "a switch's name, and perhaps ',mac=' with an address such as 52:54:00:12:34:56",
+     .takes = "a switch's name, and perhaps ',mac=' with an address such as 52:54:00:12:34:56; limits are "
+              "',fps=N', "
+              "',bps=SIZE'",
      .repeatable = true},
     {.name = "shmem",
      .set = set_shmem,

@@ -118,3 +118,32 @@ bool config_mac(const char *text, uint8_t mac[6])
     /* IEEE 802: the lowest bit of the first byte marks an address of several stations. */
     return !(mac[0] & 1) && (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]);
 }
+
+static bool limit_is(const char *word, const char *name)
+{
+    return str_starts(word, name) && word[str_len(name)] == '=';
+}
+
+static void limit_set(struct config_parser *p, const char *name, const char *value, bool size, uint64_t *rate)
+{
+    uint64_t number;
+
+    if (*rate)
+        config_fault(p, "%s is given more than once", name);
+    else if (!str_number(value, size, &number) || number < 1 || number > VLIMIT_RATE_MAX)
+        config_fault(p, "%s takes a number a second from 1 to %llu, not '%s'", name, VLIMIT_RATE_MAX,
+                     config_excerpt(value).text);
+    else
+        *rate = number;
+}
+
+bool config_limit(struct config_parser *p, const char *word, const char *ops, struct vlimit_rates *rates)
+{
+    if (limit_is(word, ops))
+        limit_set(p, ops, word + str_len(ops) + 1, false, &rates->ops);
+    else if (limit_is(word, "bps"))
+        limit_set(p, "bps", word + 4, true, &rates->bytes);
+    else
+        return false;
+    return true;
+}

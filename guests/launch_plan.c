@@ -86,6 +86,7 @@ static bool launch_disk(const struct boot_info *boot, const struct config_disk *
         .name = m ? from->file.name : "ram",
         .base = m ? m->base : 0,
         .len = ALIGN_DOWN(bytes, (uint64_t)VDISK_SECTOR),
+        .rates = from->rates,
     };
     if (to->kind == DISK_RAM)
         to->memory = to->len;
@@ -116,7 +117,8 @@ static void launch_nets(const struct config_vm *vm, struct machine_spec *spec)
 {
     spec->net_count = vm->net_count;
     for (uint32_t i = 0; i < vm->net_count; i++) {
-        spec->nets[i] = (struct machine_net){.lan = vm->nets[i].lan, .has_mac = vm->nets[i].has_mac};
+        spec->nets[i] = (struct machine_net){
+            .lan = vm->nets[i].lan, .has_mac = vm->nets[i].has_mac, .rates = vm->nets[i].rates};
         memcpy(spec->nets[i].mac, vm->nets[i].mac, sizeof(spec->nets[i].mac));
     }
 }
@@ -316,6 +318,23 @@ static void launch_limit_vcpus(struct machine_spec *s)
     s->vcpus = 1;
 }
 
+static void launch_plan_limit(const struct machine_spec *s, const char *kind, uint32_t index, const char *ops,
+                              const struct vlimit_rates *rates)
+{
+    if (rates->ops || rates->bytes)
+        log_event("plan", "vm=%s %s=%u %s=%llu bps=%llu", s->name, kind, index, ops,
+                  (unsigned long long)rates->ops, (unsigned long long)rates->bytes);
+}
+
+/* A line for each disk and port that has one; 0: no limit of that kind. */
+static void launch_plan_limits(const struct machine_spec *s)
+{
+    for (uint32_t i = 0; i < s->disk_count; i++)
+        launch_plan_limit(s, "disk", i, "iops", &s->disks[i].rates);
+    for (uint32_t i = 0; i < s->net_count; i++)
+        launch_plan_limit(s, "net", i, "fps", &s->nets[i].rates);
+}
+
 void launch_plan(void)
 {
     uint64_t left = guestram_free_bytes();
@@ -339,6 +358,7 @@ void launch_plan(void)
                   (unsigned long long)s->files.kernel.len, (unsigned long long)guest_module_bytes(&s->files),
                   s->disk_count, s->cdrom_count, (unsigned long long)machine_disk_bytes(s) / MiB,
                   fmt_quote(quoted, sizeof(quoted), s->files.cmdline));
+        launch_plan_limits(s);
     }
 }
 

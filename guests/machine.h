@@ -13,12 +13,14 @@ struct machine_disk {
     hpa_t base;       /* it is mapped only for the VM */
     uint64_t len;     /* bytes of the disk */
     uint64_t memory;  /* guest memory that it takes: the blank disk itself, or the overlay */
+    struct vlimit_rates rates;
 };
 
 struct machine_net {
     const char *lan; /* the switch */
     bool has_mac;    /* else one is made up */
     uint8_t mac[6];
+    struct vlimit_rates rates;
 };
 
 struct machine_shmem {

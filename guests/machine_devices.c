@@ -65,6 +65,7 @@ static int disks_open(struct vm *vm, const struct machine_spec *spec, struct boa
         if (err)
             return err;
         out->disks[i].serial = spec->disks[i].name;
+        out->disks[i].rates = spec->disks[i].rates;
     }
     out->disk_count = spec->disk_count;
     return 0;
@@ -101,6 +102,7 @@ static int nets_open(struct vm *vm, const struct machine_spec *spec, struct boar
             return ERR_NOMEM;
         }
         mac_choose(vm, i, &spec->nets[i], out->nets[i].mac);
+        out->nets[i].rates = spec->nets[i].rates;
     }
     out->net_count = spec->net_count;
     return 0;

@@ -123,6 +123,12 @@ void virtio_defer(struct virtio *v, uint32_t queue)
     virtio_defer_until(v, queue, 0);
 }
 
+void virtio_hurry(struct virtio *v)
+{
+    if (v->waiting)
+        timer_arm(&v->later, v->now + 1);
+}
+
 static void later_run(struct timer *timer, uint64_t now)
 {
     struct virtio *v = CONTAINER_OF(timer, struct virtio, later);

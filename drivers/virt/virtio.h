@@ -109,6 +109,8 @@ void virtio_give_all(struct virtio *v, uint32_t queue, const struct vring_used *
 void virtio_defer(struct virtio *v, uint32_t queue);
 /* Has it called again at that time, or earlier. */
 void virtio_defer_until(struct virtio *v, uint32_t queue, uint64_t when);
+/* Has it called soon for all queues that wait: what they waited for has changed. */
+void virtio_hurry(struct virtio *v);
 /* The driver broke a rule: the device does nothing more until it is reset. */
 void virtio_break(struct virtio *v);
 /* The kind's configuration was changed, not by the driver. */

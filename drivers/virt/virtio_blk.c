@@ -53,6 +53,7 @@ struct work {
     struct vring_cursor from, to; /* data: behind the header, before the status */
     uint64_t from_len, to_len;
     uint32_t type, written;
+    uint64_t zeroed;
     uint64_t sector;
 };
 
@@ -137,6 +138,7 @@ static enum status blk_ranges(struct virtio_blk *blk, struct work *work)
         uint64_t offset = get_le64(ranges[i]) * VDISK_SECTOR;
         uint64_t len = (uint64_t)get_le32(ranges[i] + RANGE_SECTORS) * VDISK_SECTOR;
 
+        work->zeroed += work->type == REQUEST_WRITE_ZEROES ? len : 0;
         if (!(work->type == REQUEST_DISCARD ? vdisk_discard : vdisk_zero)(&blk->disk, offset, len))
             return STATUS_IOERR;
     }
@@ -177,6 +179,14 @@ static bool work_begin(struct work *work, const struct vring_chain *chain)
     return true;
 }
 
+/* What counts against a limit: what is read or written, zeros, too. */
+static uint64_t request_bytes(const struct work *work)
+{
+    return work->type == REQUEST_IN    ? work->to_len
+           : work->type == REQUEST_OUT ? work->from_len
+                                       : work->zeroed;
+}
+
 /* Returns what the request has cost; 0: it was none. */
 static uint64_t blk_request(struct virtio_blk *blk, uint32_t queue)
 {
@@ -191,6 +201,7 @@ static uint64_t blk_request(struct virtio_blk *blk, uint32_t queue)
     }
     status = (uint8_t)blk_do(blk, &work);
     blk->errors += status != STATUS_OK;
+    vlimit_pay(&blk->limit, blk->v.now, 1, request_bytes(&work));
     vring_skip(&last, work.to_len);
     vring_write(&last, &status, 1);
     /* The status counts as written only with all that is before it. */
@@ -200,15 +211,17 @@ static uint64_t blk_request(struct virtio_blk *blk, uint32_t queue)
 
 static void blk_notify(struct virtio *v, uint32_t queue)
 {
-    uint64_t cost = 0, done = 1;
+    struct virtio_blk *blk = blk_of(v);
+    uint64_t cost = 0, done = 1, wait = 0;
 
-    while (done && cost < BATCH_BYTES && virtio_take(v, queue)) {
-        done = blk_request(blk_of(v), queue);
+    while (done && cost < BATCH_BYTES && !(wait = vlimit_wait(&blk->limit, v->now)) &&
+           virtio_take(v, queue)) {
+        done = blk_request(blk, queue);
         cost += done;
     }
     virtio_signal(v, queue);
-    if (cost >= BATCH_BYTES)
-        virtio_defer(v, queue);
+    if (wait || cost >= BATCH_BYTES)
+        virtio_defer_until(v, queue, wait);
 }
 
 static const struct virtio_ops blk_ops = {.notify = blk_notify};
@@ -248,6 +261,13 @@ void virtio_blk_init(struct virtio_blk *blk, const struct virtio_host *host, uin
     memset(blk, 0, sizeof(*blk));
     virtio_init(&blk->v, host, slot, &desc);
     blk->disk = config->disk;
+    vlimit_set(&blk->limit, &config->rates);
     memcpy(blk->serial, config->serial, str_nlen(config->serial, sizeof(blk->serial)));
     blk_describe(blk, desc.queues);
+}
+
+void virtio_blk_limit(struct virtio_blk *blk, const struct vlimit_rates *rates)
+{
+    vlimit_set(&blk->limit, rates);
+    virtio_hurry(&blk->v);
 }

@@ -6,6 +6,7 @@
 
 #include "drivers/virt/vdisk.h"
 #include "drivers/virt/virtio.h"
+#include "drivers/virt/vlimit.h"
 
 #define VIRTIO_BLK_QUEUES 4
 #define VIRTIO_BLK_SERIAL 20
@@ -13,6 +14,7 @@
 struct virtio_blk {
     struct virtio v;
     struct vdisk disk;
+    struct vlimit limit; /* a request that is beyond it waits in the driver's queue */
     char serial[VIRTIO_BLK_SERIAL];
     uint64_t reads, writes, read_bytes, written_bytes, errors; /* counters */
 };
@@ -22,7 +24,9 @@ struct virtio_blk_config {
     const char *serial; /* cut to 20 characters */
     uint32_t queues;    /* at most VIRTIO_BLK_QUEUES */
     bool packed;
+    struct vlimit_rates rates;
 };
 
 void virtio_blk_init(struct virtio_blk *blk, const struct virtio_host *host, uint32_t slot,
                      const struct virtio_blk_config *config);
+void virtio_blk_limit(struct virtio_blk *blk, const struct vlimit_rates *rates);

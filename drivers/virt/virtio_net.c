@@ -89,6 +89,7 @@ static uint32_t frame_send(struct virtio_net *n, uint32_t queue)
         flow_note(n, queue, head, data.head_len);
     }
     vswitch_send(&n->port, &p, &data);
+    vlimit_pay(&n->limit, n->v.now, 1, p.len);
     virtio_give(&n->v, queue, 0);
     return NET_FRAME_COST + p.len;
 }
@@ -96,14 +97,16 @@ static uint32_t frame_send(struct virtio_net *n, uint32_t queue)
 static void net_transmit(struct virtio_net *n, uint32_t queue)
 {
     uint32_t cost = 0, done = 1;
+    uint64_t wait = 0;
 
-    while (done && cost < NET_BATCH && virtio_take(&n->v, queue)) {
+    while (done && cost < NET_BATCH && !(wait = vlimit_wait(&n->limit, n->v.now)) &&
+           virtio_take(&n->v, queue)) {
         done = frame_send(n, queue);
         cost += done;
     }
     virtio_signal(&n->v, queue);
-    if (cost >= NET_BATCH)
-        virtio_defer(&n->v, queue);
+    if (wait || cost >= NET_BATCH)
+        virtio_defer_until(&n->v, queue, wait);
 }
 
 /* -- receiving: when frames have come --------------------------------------------------------------------------- */
@@ -198,6 +201,7 @@ bool virtio_net_init(struct virtio_net *n, const struct virtio_host *host, uint3
     put_le16(n->v.config + CONFIG_STATUS, STATUS_LINK_UP);
     put_le16(n->v.config + CONFIG_PAIRS, (uint16_t)pairs);
     timer_init(&n->arrived, host->timers, net_arrived);
+    vlimit_set(&n->limit, &config->rates);
     n->port.buffer = config->buffer;
     n->port.buffer_bytes = config->buffer_bytes;
     n->port.filter = n->filter;
@@ -223,4 +227,10 @@ void virtio_net_link(struct virtio_net *n, bool up)
     put_le16(n->v.config + CONFIG_STATUS, wanted);
     vswitch_link(&n->port, up);
     virtio_config_changed(&n->v);
+}
+
+void virtio_net_limit(struct virtio_net *n, const struct vlimit_rates *rates)
+{
+    vlimit_set(&n->limit, rates);
+    virtio_hurry(&n->v);
 }

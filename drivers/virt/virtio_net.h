@@ -6,6 +6,7 @@
 #pragma once
 
 #include "drivers/virt/virtio.h"
+#include "drivers/virt/vlimit.h"
 #include "drivers/virt/vswitch.h"
 
 #define VIRTIO_NET_PAIRS 4 /* of queues */
@@ -35,6 +36,7 @@ struct virtio_net {
     struct virtio v;
     struct vswitch_port port;
     struct timer arrived;
+    struct vlimit limit;                /* of what the driver sends: it waits in the driver's queues */
     uint8_t mac[VSWITCH_MAC];           /* that it has after a reset */
     struct vfilter filter;              /* what the driver wants; the port has a copy */
     uint64_t off;                       /* offloads that were accepted, but are switched off */
@@ -52,6 +54,7 @@ struct virtio_net_config {
     uint8_t *buffer; /* for frames that wait; a power of two, and twice the longest frame */
     uint32_t buffer_bytes;
     uint32_t pairs; /* of queues, at most VIRTIO_NET_PAIRS */
+    struct vlimit_rates rates;
     bool packed;
 };
 
@@ -62,3 +65,4 @@ bool virtio_net_init(struct virtio_net *n, const struct virtio_host *host, uint3
 void virtio_net_remove(struct virtio_net *n);
 /* Plugs the cable in or out, and tells the driver. */
 void virtio_net_link(struct virtio_net *n, bool up);
+void virtio_net_limit(struct virtio_net *n, const struct vlimit_rates *rates);

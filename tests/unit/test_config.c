@@ -399,7 +399,8 @@ static void test_nets(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         snprintf(line, sizeof(line), "net = %s", bad[i]);
         snprintf(sentence, sizeof(sentence),
-                 "net takes a switch's name, and perhaps ',mac=' with an address such as 52:54:00:12:34:56, "
+                 "net takes a switch's name, and perhaps ',mac=' with an address such as 52:54:00:12:34:56; "
+                 "limits are ',fps=N', ',bps=SIZE', "
                  "not '%.44s%s'",
                  bad[i], strlen(bad[i]) > 47 ? "..." : bad[i] + strnlen(bad[i], 44));
         expect_line(line, sentence);

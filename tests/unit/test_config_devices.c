@@ -2,7 +2,12 @@
 #include "tests/unit/config_bench.h"
 
 #define NAME_TEXT "the name of a file without blanks, quotes and backslashes"
-#define DISK_TEXT NAME_TEXT ", and perhaps ',ro', ',cow' or ',cow=SIZE'; or ram:SIZE"
+#define DISK_TEXT                                                                                            \
+    NAME_TEXT ", and perhaps ',ro', ',cow' or ',cow=SIZE'; or ram:SIZE; limits are ',iops=N', ',bps=SIZE'"
+#define NET_TEXT                                                                                             \
+    "a switch's name, and perhaps ',mac=' with an address such as 52:54:00:12:34:56; limits are ',fps=N', "  \
+    "',bps=SIZE'"
+#define RATE_TEXT "a second from 1 to 1000000000000"
 
 static bool lookup(void *ctx, const char *name)
 {
@@ -40,6 +45,31 @@ static void test_values(void **state)
     expect_line("keyboard = usb", "keyboard takes auto, yes or no, not 'usb'");
     expect_line("rng = maybe", "rng takes yes or no, not 'maybe'");
     expect_line("virtio_console = hvc0", "virtio_console takes yes or no, not 'hvc0'");
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[vm a]\nkernel=k\nmemory=4M\ndisk=d,cow,iops=500,bps=10M\ndisk=ram:1M,bps=1\n"
+                           "net=lan,fps=1000,bps=2G,mac=52:54:00:12:34:56\nnet=lan\n"),
+                     0);
+    assert_int_equal(c.vms[0].disks[0].rates.ops, 500);
+    assert_int_equal(c.vms[0].disks[0].rates.bytes, 10 * MiB);
+    assert_int_equal(c.vms[0].disks[0].kind, DISK_COW);
+    assert_int_equal(c.vms[0].disks[1].rates.ops, 0);
+    assert_int_equal(c.vms[0].disks[1].rates.bytes, 1);
+    assert_int_equal(c.vms[0].nets[0].rates.ops, 1000);
+    assert_int_equal(c.vms[0].nets[0].rates.bytes, 2 * GiB);
+    assert_true(c.vms[0].nets[0].has_mac);
+    assert_int_equal(c.vms[0].nets[1].rates.ops, 0);
+    expect_line("disk = a,iops=0", "iops takes a number " RATE_TEXT ", not '0'");
+    expect_line("disk = a,iops=5K", "iops takes a number " RATE_TEXT ", not '5K'");
+    expect_line("disk = a,bps=", "bps takes a number " RATE_TEXT ", not ''");
+    expect_line("disk = a,bps=1000G", "bps takes a number " RATE_TEXT ", not '1000G'");
+    expect_line("disk = a,bps=1,bps=2", "bps is given more than once");
+    expect_line("disk = a,fps=1", "disk takes " DISK_TEXT ", not 'a,fps=1'");
+    expect_line("net = a,fps=fast", "fps takes a number " RATE_TEXT ", not 'fast'");
+    expect_line("net = a,iops=1", "net takes " NET_TEXT ", not 'a,iops=1'");
 }
 
 static void test_disks(void **state)
@@ -155,7 +185,7 @@ int main(void)
         cmocka_unit_test(test_values),        cmocka_unit_test(test_disks),
         cmocka_unit_test(test_cdroms),        cmocka_unit_test(test_shared_disks),
         cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_ports),
-        cmocka_unit_test(test_sockets),
+        cmocka_unit_test(test_sockets),       cmocka_unit_test(test_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,6 +208,50 @@ static void test_batches(void **state)
     assert_int_equal(pci_sent_count, 3);
 }
 
+/* What is beyond the limit waits, for a timer alone, and comes in its turn; a new limit lets it go at once. */
+static void test_limit(void **state)
+{
+    const struct buffer read[] = {{HEADER, 16, 0}, {BUFFER, 512, WRITE}, {STATUS, 1, WRITE}};
+    uint32_t len, done = 0;
+    uint16_t id;
+
+    (void)state;
+    virtio_blk_limit(&blk, &(struct vlimit_rates){.ops = 20}); /* two of them are a burst */
+    put_le32(ram + HEADER, 0);
+    for (uint32_t i = 0; i < 5; i++)
+        driver_add(read, 3);
+    pci_store(NOTIFY, 2, 0);
+    while (driver_collect(&id, &len, 3))
+        done++;
+    assert_int_equal(done, 3);
+    pci_store(NOTIFY, 2, 0); /* asking again doesn't help */
+    assert_false(driver_collect(&id, &len, 3));
+    bench_wait(40000000);
+    assert_false(driver_collect(&id, &len, 3));
+    bench_wait(11000000);
+    assert_true(driver_collect(&id, &len, 3));
+    assert_false(driver_collect(&id, &len, 3));
+    virtio_blk_limit(&blk, &(struct vlimit_rates){.bytes = 5120});
+    bench_wait(2);
+    assert_true(driver_collect(&id, &len, 3));
+    assert_true(blk.limit.held >= 3);
+    /* Of bytes: 512 are the burst, then each sector takes a tenth of a second. Zeros count, too. */
+    driver_add(read, 3);
+    pci_store(NOTIFY, 2, 0);
+    driver_add(read, 3);
+    pci_store(NOTIFY, 2, 0);
+    assert_true(driver_collect(&id, &len, 3));
+    assert_false(driver_collect(&id, &len, 3));
+    bench_wait(100000000);
+    assert_true(driver_collect(&id, &len, 3));
+    /* A reset of the device takes what waits with it. */
+    driver_add(read, 3);
+    pci_store(NOTIFY, 2, 0);
+    set(COMMON_STATUS, 1, 0);
+    bench_wait(1000000000);
+    assert_int_equal(blk.v.waiting, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup(test_read_only, start),
         cmocka_unit_test_setup(test_malformed, start),
         cmocka_unit_test_setup(test_batches, start),
+        cmocka_unit_test_setup(test_limit, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -668,6 +668,26 @@ static void test_offload_commands(void **state)
     assert_int_equal(n.cut, 1);
 }
 
+/* Frames beyond the limit wait in the driver's queue. */
+static void test_limit(void **state)
+{
+    (void)state;
+    use_queue(1, 0, 16);
+    virtio_net_limit(&n, &(struct vlimit_rates){.ops = 100, .bytes = 1000000}); /* ten are a burst */
+    for (uint32_t i = 0; i < 14; i++)
+        driver_add((const struct buffer[]){{DATA, HEADER + FRAME, 0}}, 1);
+    notify(1);
+    assert_int_equal(n.port.in.frames, 11);
+    notify(1);
+    assert_int_equal(n.port.in.frames, 11);
+    bench_wait(10000000);
+    assert_int_equal(n.port.in.frames, 12);
+    virtio_net_limit(&n, &(struct vlimit_rates){0, 0});
+    bench_wait(2);
+    assert_int_equal(n.port.in.frames, 14);
+    assert_int_equal(n.port.in.dropped, 0);
+}
+
 static void test_link(void **state)
 {
     (void)state;
@@ -749,6 +769,7 @@ int main(void)
         cmocka_unit_test_setup(test_pairs, start),
         cmocka_unit_test_setup(test_offload_commands, start),
         cmocka_unit_test_setup(test_link, start),
+        cmocka_unit_test_setup(test_limit, start),
         cmocka_unit_test_setup(test_nobody_listens, start),
         cmocka_unit_test_setup(test_entropy, start),
     };
