@@ -1,5 +1,7 @@
-/* The command about a VM's devices. */
+/* The commands about VMs' devices: what they are and do, their limits, and a port's cable. */
 #include "core/lib/error.h"
+#include "core/lib/lock.h"
+#include "core/lib/string.h"
 #include "core/monitor.h"
 #include "guests/board.h"
 #include "guests/commands.h"
@@ -7,31 +9,73 @@
 
 typedef unsigned long long ull;
 
-/* What all of them have. Counters of a device that works meanwhile are read as they go. */
+static struct board_virtio *virtio_of(const struct vm *vm)
+{
+    return &((struct board *)vm->board)->virtio;
+}
+
+static const char *yes_no(bool yes)
+{
+    return yes ? "yes" : "no";
+}
+
+/* -- what there is. Counters of a device that works meanwhile are read as they go. --------------------------------- */
+
+static void dev_queue(const struct vm *vm, const struct virtio *v, uint32_t index)
+{
+    const struct virtio_queue *queue = &v->queues[index];
+
+    monitor_print("vm=%s slot=%u queue=%u size=%u vector=%d taken_index=%u given_index=%u waits=%s", vm->name,
+                  v->pci.slot, index, queue->size,
+                  queue->vector == VIRTIO_NO_VECTOR ? -1 : (int)queue->vector, queue->ring.avail,
+                  queue->ring.used, yes_no(v->waiting & BIT(index)));
+}
+
 static void dev_common(const struct vm *vm, const struct virtio *v)
 {
     uint32_t enabled = 0;
 
     for (uint32_t i = 0; i < v->desc.queues; i++)
         enabled += v->queues[i].enabled;
-    monitor_print(
-        "vm=%s slot=%u kind=%s status=0x%02x rings=%s queues=%u enabled=%u chains=%llu interrupts=%llu",
-        vm->name, v->pci.slot, v->desc.name, v->status,
-        virtio_has(v, VIRTIO_F_RING_PACKED) ? "packed" : "split", v->desc.queues, enabled, (ull)v->chains,
-        (ull)v->interrupts);
+    monitor_print("vm=%s slot=%u kind=%s status=0x%02x rings=%s features=0x%llx queues=%u enabled=%u "
+                  "chains=%llu interrupts=%llu",
+                  vm->name, v->pci.slot, v->desc.name, v->status,
+                  virtio_has(v, VIRTIO_F_RING_PACKED) ? "packed" : "split", (ull)v->accepted, v->desc.queues,
+                  enabled, (ull)v->chains, (ull)v->interrupts);
+    for (uint32_t i = 0; i < v->desc.queues; i++)
+        if (v->queues[i].enabled)
+            dev_queue(vm, v, i);
 }
 
-static void dev_blk(const struct vm *vm, const struct virtio_blk *blk)
+static void disk_show(const struct vm *vm, uint32_t index)
 {
+    const struct virtio_blk *blk = &virtio_of(vm)->blks[index];
     const struct vdisk *disk = &blk->disk;
 
-    dev_common(vm, &blk->v);
-    monitor_print("vm=%s slot=%u disk=%.20s bytes=%llu read_only=%s reads=%llu read_bytes=%llu writes=%llu "
-                  "written_bytes=%llu errors=%llu overlay_kib=%llu overlay_used_kib=%llu",
-                  vm->name, blk->v.pci.slot, blk->serial, (ull)disk->len, disk->read_only ? "yes" : "no",
-                  (ull)blk->reads, (ull)blk->read_bytes, (ull)blk->writes, (ull)blk->written_bytes,
-                  (ull)blk->errors, (ull)disk->slots * VDISK_CLUSTER / KiB,
-                  (ull)vdisk_overlay_used(disk) * VDISK_CLUSTER / KiB);
+    monitor_print(
+        "vm=%s index=%u slot=%u disk=%.20s bytes=%llu read_only=%s reads=%llu read_bytes=%llu "
+        "writes=%llu written_bytes=%llu errors=%llu overlay_kib=%llu overlay_used_kib=%llu iops=%llu "
+        "bps=%llu held=%llu",
+        vm->name, index, blk->v.pci.slot, blk->serial, (ull)disk->len, yes_no(disk->read_only),
+        (ull)blk->reads, (ull)blk->read_bytes, (ull)blk->writes, (ull)blk->written_bytes, (ull)blk->errors,
+        (ull)disk->slots * VDISK_CLUSTER / KiB, (ull)vdisk_overlay_used(disk) * VDISK_CLUSTER / KiB,
+        (ull)blk->limit.rates.ops, (ull)blk->limit.rates.bytes, (ull)blk->limit.held);
+}
+
+static void net_show(const struct vm *vm, uint32_t index)
+{
+    const struct virtio_net *n = &virtio_of(vm)->nets[index];
+    const uint8_t *mac = n->v.config;
+    const struct vswitch_counters *sent = &n->port.in, *received = &n->port.out;
+
+    monitor_print("vm=%s index=%u slot=%u net=%s port=%u link=%s mac=%02x:%02x:%02x:%02x:%02x:%02x pairs=%u "
+                  "sent=%llu sent_bytes=%llu sent_bad=%llu received=%llu received_bytes=%llu dropped=%llu "
+                  "too_short=%llu cut=%llu fps=%llu bps=%llu held=%llu",
+                  vm->name, index, n->v.pci.slot, launch_spec(vm->id)->nets[index].lan, n->port.number,
+                  n->port.down ? "down" : "up", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], n->pairs,
+                  (ull)sent->frames, (ull)sent->bytes, (ull)sent->dropped, (ull)received->frames,
+                  (ull)received->bytes, (ull)received->dropped, (ull)n->too_short, (ull)n->cut,
+                  (ull)n->limit.rates.ops, (ull)n->limit.rates.bytes, (ull)n->limit.held);
 }
 
 static void dev_scsi(const struct vm *vm, const struct virtio_scsi *scsi)
@@ -44,20 +88,6 @@ static void dev_scsi(const struct vm *vm, const struct virtio_scsi *scsi)
                       vm->name, scsi->v.pci.slot, i, cd->name, (ull)cd->disc.len, (ull)cd->reads,
                       (ull)cd->read_bytes, (ull)cd->errors);
     }
-}
-
-static void dev_net(const struct vm *vm, const struct virtio_net *n)
-{
-    const uint8_t *mac = n->v.config;
-    const struct vswitch_counters *sent = &n->port.in, *received = &n->port.out;
-
-    dev_common(vm, &n->v);
-    monitor_print(
-        "vm=%s slot=%u mac=%02x:%02x:%02x:%02x:%02x:%02x port=%u sent=%llu sent_bytes=%llu sent_bad=%llu "
-        "received=%llu received_bytes=%llu dropped=%llu too_short=%llu",
-        vm->name, n->v.pci.slot, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], n->port.number,
-        (ull)sent->frames, (ull)sent->bytes, (ull)sent->dropped, (ull)received->frames, (ull)received->bytes,
-        (ull)received->dropped, (ull)n->too_short);
 }
 
 static void dev_vsock(const struct vm *vm, const struct virtio_vsock *s)
@@ -83,7 +113,7 @@ static void dev_hpet(const struct vm *vm, const struct vhpet *h)
 
 static void dev_look(struct vm *vm, const struct launch_args *args)
 {
-    const struct board_virtio *b = &((struct board *)vm->board)->virtio;
+    const struct board_virtio *b = virtio_of(vm);
 
     const struct board_shmem *s = &((struct board *)vm->board)->shmem;
 
@@ -91,12 +121,16 @@ static void dev_look(struct vm *vm, const struct launch_args *args)
     monitor_print("vm=%s devices=%u", vm->name,
                   b->blk_count + (b->scsi != NULL) + b->net_count + b->has_console + b->has_rng +
                       (b->vsock != NULL) + s->count);
-    for (uint32_t i = 0; i < b->blk_count; i++)
-        dev_blk(vm, &b->blks[i]);
+    for (uint32_t i = 0; i < b->blk_count; i++) {
+        dev_common(vm, &b->blks[i].v);
+        disk_show(vm, i);
+    }
     if (b->scsi)
         dev_scsi(vm, b->scsi);
-    for (uint32_t i = 0; i < b->net_count; i++)
-        dev_net(vm, &b->nets[i]);
+    for (uint32_t i = 0; i < b->net_count; i++) {
+        dev_common(vm, &b->nets[i].v);
+        net_show(vm, i);
+    }
     if (b->has_console)
         dev_common(vm, &b->console.v);
     if (b->has_rng)
@@ -119,10 +153,144 @@ static int command_dev(uint32_t count, const char *const *words)
     return vm == LAUNCH_NONE ? 0 : command_result(vm, launch_visit(vm, dev_look, &none));
 }
 
+/* -- disks and ports: what is wanted of them ------------------------------------------------------------------------ */
+
+enum link { LINK_KEEP, LINK_UP, LINK_DOWN };
+
+struct order {
+    bool net;         /* else disks */
+    const char *ops;  /* what a limit on operations is called */
+    bool all, change; /* all of a VM's; one of them is to be changed */
+    uint32_t index;
+    bool has_ops, has_bytes;
+    struct vlimit_rates rates;
+    enum link link;
+};
+
+static bool order_rate(const char *word, const char *name, bool size, bool *has, uint64_t *rate)
+{
+    size_t len = str_len(name);
+
+    if (*has || !str_starts(word, name) || word[len] != '=')
+        return false;
+    *has = str_number(word + len + 1, size, rate) && *rate <= VLIMIT_RATE_MAX;
+    return *has;
+}
+
+/* The words behind the VM's name: a number, then limits, or for a port `link up` or `link down`. */
+static bool order_parse(struct order *order, uint32_t count, const char *const *words)
+{
+    uint64_t index = 0;
+    bool numbered = count && str_number(words[0], false, &index) && index < UINT32_MAX;
+
+    order->index = (uint32_t)index;
+    order->all = count == 0;
+    order->change = count > numbered;
+    words += numbered;
+    count -= numbered;
+    if (order->net && count == 2 && str_eq(words[0], "link")) {
+        order->link = str_eq(words[1], "up") ? LINK_UP : LINK_DOWN;
+        return order->link == LINK_UP || str_eq(words[1], "down");
+    }
+    for (; count; words++, count--)
+        if (!order_rate(words[0], order->ops, false, &order->has_ops, &order->rates.ops) &&
+            !order_rate(words[0], "bps", true, &order->has_bytes, &order->rates.bytes))
+            return false;
+    return true;
+}
+
+static struct vlimit_rates order_rates(const struct order *order, const struct vlimit *limit)
+{
+    return (struct vlimit_rates){
+        .ops = order->has_ops ? order->rates.ops : limit->rates.ops,
+        .bytes = order->has_bytes ? order->rates.bytes : limit->rates.bytes,
+    };
+}
+
+static void order_net(const struct order *order, struct virtio_net *n)
+{
+    struct vlimit_rates rates = order_rates(order, &n->limit);
+
+    if (order->link != LINK_KEEP)
+        virtio_net_link(n, order->link == LINK_UP);
+    else
+        virtio_net_limit(n, &rates);
+}
+
+static void order_disk(const struct order *order, struct virtio_blk *blk)
+{
+    struct vlimit_rates rates = order_rates(order, &blk->limit);
+
+    virtio_blk_limit(blk, &rates);
+}
+
+static void order_obey(struct vm *vm, const struct order *order)
+{
+    struct board_virtio *b = virtio_of(vm);
+
+    lock_take(&vm->devices);
+    if (order->net)
+        order_net(order, &b->nets[order->index]);
+    else
+        order_disk(order, &b->blks[order->index]);
+    lock_drop(&vm->devices);
+}
+
+static void order_look(struct vm *vm, const struct launch_args *args)
+{
+    const struct order *order = (const struct order *)(uintptr_t)args->a;
+    uint32_t count = order->net ? virtio_of(vm)->net_count : virtio_of(vm)->blk_count;
+
+    if (!order->all && order->index >= count) {
+        monitor_print("vm=%s index=%u error=not-there", vm->name, order->index);
+        return;
+    }
+    if (order->change)
+        order_obey(vm, order);
+    for (uint32_t i = 0; i < count; i++)
+        if (order->all || i == order->index)
+            (order->net ? net_show : disk_show)(vm, i);
+}
+
+static int order_run(struct order *order, uint32_t count, const char *const *words)
+{
+    const struct launch_args args = {.a = (uintptr_t)order};
+    uint32_t vm;
+
+    if (!order_parse(order, count > 2 ? count - 2 : 0, words + MIN(count, 2u)))
+        return ERR_INVALID;
+    if (count == 1) { /* of all VMs that are there */
+        for (vm = 0; vm < launch_count(); vm++)
+            if (launch_visit(vm, order_look, &args) == ERR_BUSY)
+                command_result(vm, ERR_BUSY);
+        return 0;
+    }
+    vm = command_find(words[1]);
+    return vm == LAUNCH_NONE ? 0 : command_result(vm, launch_visit(vm, order_look, &args));
+}
+
+static int command_disk(uint32_t count, const char *const *words)
+{
+    struct order order = {.ops = "iops"};
+
+    return order_run(&order, count, words);
+}
+
+static int command_net(uint32_t count, const char *const *words)
+{
+    struct order order = {.net = true, .ops = "fps"};
+
+    return order_run(&order, count, words);
+}
+
 int commands_devices_init(void)
 {
     static const struct monitor_command commands[] = {
-        {"dev", "NAME", "shows a VM's disks, networks and other devices", command_dev},
+        {"dev", "NAME", "shows a VM's disks, networks and other devices, with their queues", command_dev},
+        {"disk", "[NAME [INDEX] [iops=N] [bps=SIZE]]", "shows disks, or sets a limit; 0 is none",
+         command_disk},
+        {"net", "[NAME [INDEX] [fps=N] [bps=SIZE]|[link up|down]]",
+         "shows ports of switches, sets a limit, or plugs the cable in or out", command_net},
     };
 
     return monitor_register(commands, ARRAY_SIZE(commands));

@@ -56,12 +56,32 @@ def test_devices(monitor):
         "vm=spinner devices=0", "vm=spinner kind=hpet counter=halted legacy=no timers=none,none,none interrupts=0"]
 
 
+def test_limits(monitor):
+    """Disks and ports, of one VM or of all; limits and cables can be changed, and what is wrong is said."""
+    assert monitor.ask("disk") == monitor.ask("disk idler") == monitor.ask("disk idler 0")
+    assert monitor.ask("net") == monitor.ask("net idler") and monitor.ask("net spinner") == []
+    row, = monitor.table("disk idler iops=100 bps=10M")
+    assert (row["vm"], row["index"], row["iops"], row["bps"]) == ("idler", "0", "100", "10485760")
+    row, = monitor.table("disk idler 0 iops=0")
+    assert (row["iops"], row["bps"]) == ("0", "10485760")
+    row, = monitor.table("net idler 0 fps=5")
+    assert (row["net"], row["link"], row["fps"], row["bps"]) == ("lan0", "up", "5", "0")
+    assert monitor.table("net idler link down")[0]["link"] == "down"
+    assert monitor.table("net idler")[0]["link"] == "down"
+    assert monitor.table("net idler 0 link up")[0]["link"] == "up"
+    assert monitor.table("disk idler 1 iops=1") == [{"vm": "idler", "index": "1", "error": "not-there"}]
+    assert monitor.table("disk off iops=1")[0]["error"] == "not-there"
+    for wrong in ("disk idler fps=1", "disk idler iops=fast", "disk idler link up", "disk idler iops=1 iops=2",
+                  "net idler link", "net idler link sideways", "net idler bps=2000G", "net idler 0 0"):
+        assert monitor.ask(wrong)[0].startswith("usage: "), wrong
+
+
 def test_help(monitor):
     """Every command that help lists, typed with too many words (or too few), answers with its usage."""
     lines = [line for line in monitor.ask("help") if not line.startswith(("an empty line", "Tab "))]
     names = {re.match(r"(?:vm )?[a-z]+", line).group() for line in lines}
     assert names >= {"help", "vm list", "vm info", "vm start", "vm stop", "vm pause", "vm resume", "vm reset", "vm kill",
-                     "console", "stats", "top", "dev", "regs", "mem", "walk", "trace", "cpus", "memory", "cap", "audit", "log",
+                     "console", "stats", "top", "dev", "disk", "net", "regs", "mem", "walk", "trace", "cpus", "memory", "cap", "audit", "log",
                      "poweroff", "reboot"}
     for name in names:
         words = "" if name == "kv" else " 1 2 3 4 5"
