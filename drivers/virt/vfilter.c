@@ -5,10 +5,12 @@
 #define TAG_TYPE 12 /* 0x8100, in network order */
 #define TAG      14
 
+#define BROADCAST 0xffffffffffffull
+
 static bool table_has(const struct vfilter *filter, uint32_t first, uint32_t count, const uint8_t *mac)
 {
     for (uint32_t i = first; i < first + count; i++)
-        if (memcmp(filter->table[i], mac, VFILTER_MAC) == 0)
+        if (mac_key(filter->table[i]) == mac_key(mac))
             return true;
     return false;
 }
@@ -25,9 +27,7 @@ static bool vlan_passes(const struct vfilter *filter, const uint8_t *head, uint3
 
 static bool group_passes(const struct vfilter *filter, const uint8_t *mac)
 {
-    static const uint8_t broadcast[VFILTER_MAC] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-
-    if (memcmp(mac, broadcast, VFILTER_MAC) == 0)
+    if (mac_key(mac) == BROADCAST)
         return !filter->no_broadcast;
     return !filter->no_multicast && (filter->all_multicast || filter->many_multicast ||
                                      table_has(filter, filter->unicast, filter->multicast, mac));
@@ -36,7 +36,7 @@ static bool group_passes(const struct vfilter *filter, const uint8_t *mac)
 static bool station_passes(const struct vfilter *filter, const uint8_t *mac)
 {
     return !filter->no_unicast &&
-           (filter->all_unicast || filter->many_unicast || memcmp(mac, filter->mac, VFILTER_MAC) == 0 ||
+           (filter->all_unicast || filter->many_unicast || mac_key(mac) == mac_key(filter->mac) ||
             table_has(filter, 0, filter->unicast, mac));
 }
 

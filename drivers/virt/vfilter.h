@@ -1,7 +1,7 @@
 /* Which frames a station wants (virtio 1.2, 5.1.6.5.1 to 5.1.6.5.3). */
 #pragma once
 
-#include "core/lib/types.h"
+#include "core/lib/bytes.h"
 
 #define VFILTER_MAC       6
 #define VFILTER_ADDRESSES 64
@@ -17,6 +17,12 @@ struct vfilter {
     uint8_t table[VFILTER_ADDRESSES][VFILTER_MAC]; /* unicast ones first */
     uint64_t vlans[VFILTER_VLANS / 64];            /* a bit each */
 };
+
+/* As a number: addresses are compared for each frame. */
+static inline uint64_t mac_key(const uint8_t *mac)
+{
+    return get_le32(mac) | (uint64_t)get_le16(mac + 4) << 32;
+}
 
 static inline bool mac_is_group(const uint8_t *mac)
 {

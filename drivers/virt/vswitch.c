@@ -116,32 +116,32 @@ void vswitch_flush(struct vswitch_port *port)
 
 /* -- addresses -------------------------------------------------------------------------------------------------- */
 
-/* One place for each address: a newcomer with the same one takes it, and the other is found by flooding. */
-static struct vswitch_address *address_place(struct vswitch *net, const uint8_t *mac)
+/* One place for each address; a newcomer with the same one takes it, and the other is found by flooding. */
+static struct vswitch_address *address_place(struct vswitch *net, uint64_t key)
 {
-    uint32_t hash = 0;
+    uint64_t hash = (key >> 40) + 31 * (key >> 32) + 7 * (key >> 24) + key;
 
-    for (uint32_t i = 0; i < VSWITCH_MAC; i++)
-        hash = hash * 31 + mac[i];
     return &net->addresses[hash % VSWITCH_ADDRESSES];
 }
 
 static void address_learn(struct vswitch *net, const uint8_t *mac, uint32_t port)
 {
-    struct vswitch_address *place = address_place(net, mac);
+    uint64_t key = mac_key(mac);
+    struct vswitch_address *place = address_place(net, key);
 
     if (mac_is_group(mac))
         return;
-    memcpy(place->mac, mac, VSWITCH_MAC);
+    place->key = key;
     place->port = (uint8_t)(port + 1);
 }
 
 /* NULL: unknown, or meant for many. */
 static struct vswitch_port *address_find(struct vswitch *net, const uint8_t *mac)
 {
-    const struct vswitch_address *place = address_place(net, mac);
+    uint64_t key = mac_key(mac);
+    const struct vswitch_address *place = address_place(net, key);
 
-    if (mac_is_group(mac) || !place->port || memcmp(place->mac, mac, VSWITCH_MAC) != 0)
+    if (mac_is_group(mac) || !place->port || place->key != key)
         return NULL;
     return net->ports[place->port - 1];
 }

@@ -35,7 +35,7 @@ struct vswitch_port {
 };
 
 struct vswitch_address {
-    uint8_t mac[VSWITCH_MAC];
+    uint64_t key; /* the address (mac_key) */
     uint8_t port; /* + 1; 0: free */
 };
 
