@@ -1,3 +1,5 @@
+#include "drivers/virt/virtio_net.h"
+
 #include "core/lib/bytes.h"
 #include "core/lib/string.h"
 #include "drivers/virt/virtio_net_parts.h"

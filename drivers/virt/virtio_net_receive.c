@@ -175,7 +175,7 @@ static enum outcome piece_give(struct virtio_net *n, uint32_t queue, const uint8
                                const struct packet *p)
 {
     bool sum = offload(n, VIRTIO_NET_F_GUEST_CSUM);
-    struct packet_piece piece;
+    struct packet_piece piece = {0};
     struct frame frame;
 
     packet_cut(bytes, p, n->piece, !sum, &piece);
