@@ -1,7 +1,7 @@
 /*
  * The test guest. The command line says what runs: nothing or `exits` for all tests, `exits=cpuid,msr` for some, `bench`
- * for the measurements of one CPU, `bench=pair` or `bench=switch` for those of two, `fault=KIND` to end the machine in one
- * of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KIND` are for VMs beside others, `for=MS` says how long;
+ * for the measurements of one CPU, `bench=pair` or `bench=switch` for those of two, `bench=disk`, `bench=net` and `bench=echo`
+ * for those of devices, `fault=KIND` to end the machine in one of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KIND` are for VMs beside others, `for=MS` says how long;
  * `ipi=N` sends so many to a second CPU that runs, or with `halted` sleeps; `after=MS` has all of this wait first.
  * `sockets=CID` talks to another VM; `share` uses the memory that another VM, which runs the same, shares with this one; `attack` misuses all virtio devices.
  * `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
@@ -136,6 +136,22 @@ static bool company_run(void)
     return hog || beat || ipis || share || other || attack || (cpus && !option_find("fault"));
 }
 
+static void bench_kind(const char *kind)
+{
+    if (str_starts(kind, "disk"))
+        bench_disk(option_number("count", 0), option_find("poll"));
+    else if (str_starts(kind, "net"))
+        bench_net();
+    else if (str_starts(kind, "echo"))
+        bench_echo();
+    else if (str_starts(kind, "flood"))
+        bench_flood();
+    else if (str_starts(kind, "life"))
+        disk_life(option_number("count", 0));
+    else
+        bench_pair_run(kind);
+}
+
 static void alone_run(void)
 {
     const char *fault = option_find("fault"), *pattern = option_find("pattern"),
@@ -148,7 +164,7 @@ static void alone_run(void)
     if (fault)
         fault_run(str_starts(fault, "fault=") ? fault + 6 : "");
     if (bench && str_starts(bench, "bench="))
-        bench_pair_run(bench + 6);
+        bench_kind(bench + 6);
     else if (bench)
         bench_run();
     if (option_find("exits") || !(bench || pattern))

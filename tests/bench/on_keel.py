@@ -23,13 +23,14 @@ IDLE_SECONDS = 10
 POLL_SECONDS = 0.2
 SCALES = (1, 8, 64)
 SMALL_MIB = 24
+NET_BURST, NET_BURST_LARGE, NET_LARGE = 16, 3, 65550     # as guests/payload/bench_virtio.c has them
 PADDING = 200   # instructions before each VMREAD or VMWRITE, to count them by
 
 
 class Bench:
     """The measurements on one back end. Some need figures of those before them, so that `payload` comes first."""
 
-    STEPS = ("payload", "vmcs", "switch", "pair", "start", "scale", "linux_bare", "linux", "loads")
+    STEPS = ("payload", "vmcs", "disk", "net", "switch", "pair", "start", "scale", "linux_bare", "linux", "loads")
 
     def __init__(self, name):
         self.name = name
@@ -73,6 +74,40 @@ class Bench:
         with keel.machine:
             keel.finish(60)
         self.found.update(read_bench(keel.machine.output()))
+
+    def disk(self):
+        """Reads, one at a time and many at once; and from what more of them cost, the exits and interrupts of one."""
+        keel = self.boot_vms("disk", [vms.vm("disk", cmdline="bench=disk", disk="ram:16M")], limit=600)
+        with keel.machine:
+            keel.finish(100)
+        self.found.update(read_bench(keel.machine.output()))
+        self.found["disk-interrupts-many"] /= self.found["disk-interrupts-many:mean"]
+        few, more = 1000, 3000
+        runs = [("few", few, ""), ("more", more, ""), ("poll-few", few, " poll"), ("poll-more", more, " poll")]
+        keel = self.boot_vms("disk-count", [vms.vm(name, cmdline="bench=disk count=%d after=%d%s" % (count, 200 * (n + 1), poll),
+                                                   disk="ram:16M") for n, (name, count, poll) in enumerate(runs)], limit=600)
+        with keel.machine:
+            keel.finish(100)
+        exits = {event["vm"]: int(event["exits"]) for event in keel.events("exit-stats")}
+        requests, interrupts = map(int, re.search(r"disk requests=(\d+) interrupts=(\d+)", "\n".join(vms.output(keel, "more"))).groups())
+        self.found["disk-exits-all"] = (exits["more"] - exits["few"]) / (more - few)
+        self.found["disk-exits"] = (exits["poll-more"] - exits["poll-few"]) / (more - few)
+        self.found["disk-interrupts"] = interrupts / requests
+
+    def net(self):
+        """Frames between two VMs that share a core: all that both and Keel execute."""
+        sections = [vms.vm(name, cmdline="bench=" + name, net="lan0") for name in ("net", "echo")]
+        keel = self.boot_vms("net", sections, limit=600)
+        with keel.machine:
+            keel.finish(100)
+        found = read_bench(keel.machine.output())
+        one_way = found["net-ping"] / 2
+        self.found.update({key: found[key] for key in found if key.startswith("net-")})
+        self.found["net-burst-64"] = (found["net-burst-64"] - one_way) / NET_BURST
+        self.found["net-frame-64k"] = found["net-frame-64k"] - one_way
+        self.found["net-burst-64k"] = (found["net-burst-64k"] - one_way) / NET_BURST_LARGE
+        self.found["net-byte-64k"] = self.found["net-burst-64k"] / NET_LARGE
+        self.found["net-own-64k"] = self.found["net-burst-64k"] - 2 * NET_LARGE / 8
 
     def pair(self):
         """Two vCPUs on two cores."""

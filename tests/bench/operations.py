@@ -74,6 +74,22 @@ BESIDE = {key + part: "cpuid-beside-" + key[4:] for key in ("ipi-running", "ipi-
 Whole = namedtuple("Whole", "what key budget shape", defaults=(None, "%d"))
 
 WHOLE = [
+    Whole("random read of 4 KiB, notification to interrupt", "disk-read-4k", 6000),
+    Whole("its exits with the interrupt's", "disk-exits-all", None, "%.2f"),
+    Whole("its exits when it is polled for", "disk-exits", 1, "%.2f"),
+    Whole("its interrupts", "disk-interrupts", 1, "%.2f"),
+    Whole("each of 16 at once", "disk-read-4k-many"),
+    Whole("its interrupts", "disk-interrupts-many", None, "%.3f"),
+    Whole("read of 128 KiB", "disk-read-128k"),
+    Whole("frame of 64 bytes to another VM and one back, both halted [2]", "net-ping"),
+    Whole("frame of 64 bytes in a burst of 16 [2]", "net-burst-64", 4000),
+    Whole("frame of 64 KiB [2]", "net-frame-64k"),
+    Whole("frame of 64 KiB in a burst of 3 [2]", "net-burst-64k"),
+    Whole("the same without its two copies [2]", "net-own-64k", 4000),
+    Whole("a byte of it [2]", "net-byte-64k", None, "%.3f"),
+]
+
+WHOLE += [
     Whole("hypervisor entry to first guest instruction", "entry-to-guest", 30000000),
     Whole("vm start to first guest instruction, modules' copy left out", "start-to-guest"),
     Whole("the copy of its modules", "start-copy"),
@@ -95,6 +111,7 @@ NOTES = """\
 Instructions as the guest counts them, the least of 1000 runs; where the least says nothing, the mean.
 [1] On two cores. QEMU runs them in turn, so that the figure holds what both execute, the sender's way back included: more than what passes
     until the handler. In Bochs a tick isn't an instruction then; the figure is scaled by what cpuid costs beside the same company.
+[2] Two VMs on one core, and all that both execute and Keel for them, switches included. A copy moves eight bytes with an instruction.
 VMCS: VMREADs and VMWRITEs of an operation; from how much longer it takes when instructions that do nothing stand before each of them.
 KVM runs its emulator to step over an instruction where the CPU tells no next RIP, as in QEMU: on hardware its AMD figures would be lower.
 Its timer fires early, by what it has learnt that an entry takes, and spins there until the deadline."""
