@@ -72,6 +72,8 @@ void test_pcid(void)
 
     if (!cpu_has(1, 2, 17)) {
         skip("pcid", "not in CPUID");
+        if (!cpu_has(7, 1, 10))
+            expect("pcid.invpcid-hidden", TRAP_OF("mov $2, %%eax; invpcid descriptor, %%rax"), EXC_UD);
         return;
     }
     expect("pcid.no-flush-without", cr3_trap(cr3 | CR3_NO_FLUSH), EXC_GP);
