@@ -27,11 +27,17 @@ bool svm_events_nmi_blocked(struct vcpu *vcpu)
     return svm_vcpu(vcpu)->nmi.blocked;
 }
 
+/* An entry that was put off, for there was more to do first, leaves what it was to inject: nothing may take its place. */
+static inline bool events_free(const struct vmcb *vmcb)
+{
+    return !(vmcb->event_inj & EVENT_VALID) && !(vmcb->int_shadow & SHADOW_ACTIVE);
+}
+
 bool svm_events_can_inject(struct vcpu *vcpu, enum event_type type)
 {
     const struct svm_vcpu *s = svm_vcpu(vcpu);
 
-    if (s->vmcb->int_shadow & SHADOW_ACTIVE)
+    if (!events_free(s->vmcb))
         return false;
     return type == EVENT_NMI ? !s->nmi.blocked : !!(s->vmcb->rflags & RFLAGS_IF);
 }
@@ -70,7 +76,7 @@ bool svm_events_inject_interrupt(struct vcpu *vcpu, uint8_t vector)
     struct svm_vcpu *s = svm_vcpu(vcpu);
     struct vmcb *vmcb = s->vmcb;
 
-    if (!(vmcb->rflags & RFLAGS_IF) || vmcb->int_shadow & SHADOW_ACTIVE)
+    if (!(vmcb->rflags & RFLAGS_IF) || !events_free(vmcb))
         return false;
     vmcb->event_inj = EVENT_VALID | vector;
     if (svm_inject_by_virq) {

@@ -50,10 +50,18 @@ bool vmx_nmi_blocked(struct vcpu *vcpu)
     return cap(CAP_VNMI) ? shadow_get(v) & SHADOW_NMI : v->nmi_blocked;
 }
 
+/* An entry that was put off, for there was more to do first, leaves what it was to inject: nothing may take its place. */
+static bool event_on_its_way(void)
+{
+    return vmread(VMCS_ENTRY_INTR_INFO) & INTR_VALID;
+}
+
 bool vmx_can_inject(struct vcpu *vcpu, enum event_type type)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
+    if (event_on_its_way())
+        return false;
     if (type == EVENT_NMI)
         return !(shadow_get(v) & SHADOW_INSN) && !vmx_nmi_blocked(vcpu);
     return rflags_get(v) & RFLAGS_IF && !(shadow_get(v) & SHADOW_INSN);
@@ -84,7 +92,7 @@ bool vmx_inject_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
-    if (!(rflags_get(v) & RFLAGS_IF) || shadow_get(v) & SHADOW_INSN)
+    if (!(rflags_get(v) & RFLAGS_IF) || shadow_get(v) & SHADOW_INSN || event_on_its_way())
         return false;
     vmwrite(VMCS_ENTRY_INTR_INFO, INTR_VALID | vector);
     return true;

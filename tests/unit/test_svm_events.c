@@ -94,9 +94,24 @@ static void injection_waits_for_flag_and_shadow(void **state)
     assert_true(svm_events_can_inject(&vcpu, EVENT_NMI));
 }
 
+/* The entry didn't come to be, and core looks once more. */
+static void what_waits_for_entry_stays(void **state)
+{
+    (void)state;
+    vmcb.rflags |= RFLAGS_IF;
+    assert_true(svm_events_inject_interrupt(&vcpu, 0x26));
+    assert_false(svm_events_inject_interrupt(&vcpu, 0xec));
+    assert_false(svm_events_can_inject(&vcpu, EVENT_INTERRUPT));
+    assert_false(svm_events_can_inject(&vcpu, EVENT_NMI));
+    assert_int_equal(vmcb.event_inj, 0x80000026);
+    vmcb.event_inj = 0; /* the exit that follows clears it */
+    assert_true(svm_events_inject_interrupt(&vcpu, 0xec));
+}
+
 static void collect(uint64_t word)
 {
     memset(&reinjected, 0, sizeof reinjected);
+    vmcb.event_inj = 0;
     vmcb.exit_int_info = word;
     svm_events_collect(&vcpu, &s);
 }
@@ -307,6 +322,7 @@ int main(void)
         TEST(other_events_are_not_virtual),
         TEST(software_events_return_behind_the_instruction),
         TEST(injection_waits_for_flag_and_shadow),
+        TEST(what_waits_for_entry_stays),
         TEST(cut_short_events_are_given_back),
         TEST(software_events_run_again),
         TEST(interrupt_window_is_a_virtual_interrupt),
