@@ -459,11 +459,10 @@ bool run_interrupts(void)
 {
     const struct cpu *cpu = this_cpu();
     const struct run_core *core = run_this();
-    uint64_t taken = cpu->interrupts, events = core->events;
+    uint64_t others = cpu->interrupts - core->events, before = cpu->interrupts;
 
     interrupts_window();
-    taken = cpu->interrupts - taken;
-    return taken == 0 || taken != core->events - events;
+    return cpu->interrupts == before || cpu->interrupts - core->events != others;
 }
 
 uint64_t run_deadline(struct vcpu *vcpu)

@@ -90,7 +90,7 @@ static bool port_deliver(const struct vsockets_port *from, struct vsockets_port 
     }
     vsockets_write_header(header, packet);
     ring_put(to, to->used, header, VSOCKETS_HEADER);
-    if (packet->len)
+    if (data)
         ring_put(to, to->used + VSOCKETS_HEADER, data, packet->len);
     to->used += VSOCKETS_HEADER + packet->len;
     if (empty)
