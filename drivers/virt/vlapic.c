@@ -126,12 +126,20 @@ void vlapic_settle_eoi(struct vlapic *l)
         vlapic_eoi(l);
 }
 
+/* From here on, the EOI of the interrupt in service has to be written, or was, whatever the flag says. */
+static NOINLINE void eoi_withdraw(struct vlapic *l)
+{
+    vlapic_settle_eoi(l);
+    if (!l->eoi_left_out)
+        return;
+    l->eoi_left_out = false;
+    __atomic_store_n(l->eoi_flag, 0, __ATOMIC_RELAXED);
+}
+
 void vlapic_set_eoi_flag(struct vlapic *l, uint8_t *flag)
 {
-    vlapic_settle(l);
     if (l->eoi_left_out)
-        __atomic_store_n(l->eoi_flag, 0, __ATOMIC_RELAXED);
-    l->eoi_left_out = false;
+        eoi_withdraw(l);
     l->eoi_flag = flag;
 }
 
@@ -140,7 +148,8 @@ void vlapic_eoi(struct vlapic *l)
     uint8_t vector;
     uint64_t bit;
 
-    vlapic_settle(l);
+    if (UNLIKELY(l->eoi_left_out))
+        eoi_withdraw(l);
     vector = l->serviced;
     bit = BIT(vector % 64);
     if (UNLIKELY(vector == 0)) {
