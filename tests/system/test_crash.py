@@ -17,7 +17,7 @@ def on_time(late, limit=LATE_US):
 # What the guest does, and what the report says of it.
 REASONS = {
     "triple": "triple fault",
-    "emulator": "an instruction that the emulator doesn't know touched a device",
+    "emulator": "an x87 instruction that the emulator doesn't know touched a device",
     "execute": "the guest's code is where there is no memory, at 0xd0000000",
     "tables": "the guest's page tables are where there is no memory, at 0xd0000",
     "write": "the guest's write goes where there is no memory, at 0x4000000128",
