@@ -76,7 +76,7 @@ def check_end(keel, vcpus):
     assert complaints(keel) == []
     assert cpus_online(keel) == "0-%d" % (vcpus - 1)
     source = keel.shell("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
-    assert source == ("tsc" if has_steady_tsc(keel) else "acpi_pm")
+    assert source == ("tsc" if has_steady_tsc(keel) else "kvm-clock")
     assert keel.power_off() == "clean"
 
 
