@@ -235,7 +235,10 @@ static void board_console_out(void *ctx, uint8_t byte)
 
 static void board_com1_out(void *ctx, uint8_t byte)
 {
-    ((struct board *)ctx)->com1_used = true;
+    struct board *board = ctx;
+
+    board->com1_used = true;
+    board->text.waits = byte != '\n';
     board_console_out(ctx, byte);
 }
 

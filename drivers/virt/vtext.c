@@ -98,8 +98,12 @@ void vtext_flush(struct vtext *t)
 
 static void on_timer(struct timer *timer, uint64_t now)
 {
-    (void)now;
-    vtext_flush(CONTAINER_OF(timer, struct vtext, timer));
+    struct vtext *t = CONTAINER_OF(timer, struct vtext, timer);
+
+    if (t->waits && now < t->first_change + LATE_NS)
+        timer_arm(timer, MIN(now + QUIET_NS, t->first_change + LATE_NS));
+    else
+        vtext_flush(t);
 }
 
 static void note_change(struct vtext *t, uint64_t now)

@@ -20,6 +20,7 @@ struct vtext {
     uint8_t status;                           /* changes with each look at it */
     uint8_t shown[VTEXT_ROWS][VTEXT_COLUMNS]; /* the screen as the sink knows it */
     bool changed;                             /* since then */
+    bool waits;                               /* the owner's: another's line isn't finished in the sink */
     uint64_t first_change;                    /* VM time */
     struct timer timer;                       /* armed while `changed` */
     void (*sink)(void *ctx, uint8_t byte);

@@ -69,6 +69,25 @@ static void test_latest(void **state)
     assert_int_equal(said_len, 3);
 }
 
+/* The serial port's line goes first, but not for long. */
+static void test_waits(void **state)
+{
+    (void)state;
+    put_at(0, 0, "one");
+    text.waits = true;
+    bench_wait(90 * MS);
+    expect_said("");
+    text.waits = false;
+    bench_wait(20 * MS);
+    expect_said("one\r\n");
+    put_at(1, 0, "two");
+    text.waits = true;
+    bench_wait(490 * MS);
+    expect_said("");
+    bench_wait(20 * MS);
+    expect_said("two\r\n");
+}
+
 static void scroll(uint32_t rows)
 {
     for (uint32_t i = 0; i < VTEXT_ROWS * VTEXT_COLUMNS * 2; i += 4) {
@@ -138,7 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_lines, setup),     cmocka_unit_test_setup(test_latest, setup),
         cmocka_unit_test_setup(test_scrolling, setup), cmocka_unit_test_setup(test_flush_and_reset, setup),
-        cmocka_unit_test_setup(test_edges, setup),
+        cmocka_unit_test_setup(test_edges, setup),     cmocka_unit_test_setup(test_waits, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
