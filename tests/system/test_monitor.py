@@ -172,7 +172,7 @@ def test_machine(monitor):
 
 
 # What has to follow a command's name; the VM `off` is for orders, in this order.
-GOOD = {"console": None, "kv": None, "poweroff": None, "quit": None, "reboot": None, "mem": "spinner 1M 40",
+GOOD = {"disk": None, "net": None, "console": None, "kv": None, "poweroff": None, "quit": None, "reboot": None, "mem": "spinner 1M 40",
         "walk": "spinner 0x100000", "log": ""}
 ORDERS = [("start", "running"), ("pause", "paused"), ("resume", "running"), ("reset", "running"), ("stop", "stopped"),
           ("start", "running"), ("kill", "stopped")]
