@@ -8,7 +8,7 @@ from keel import vm_output
 
 # Lines of level warning or worse that the bare kernel does not print: pattern, reason.
 OWN_WARNINGS = [
-    ("PS/2 appears to have AUX port disabled", "there is a keyboard and no mouse"),
+    ("appears to have AUX port disabled", "there is a keyboard and no mouse"),
 ]
 
 SHOW_WARNINGS = "dmesg -r | grep -E '^<[0-4]>' | sed 's/^<[0-9]*>//'"
