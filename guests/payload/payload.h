@@ -95,6 +95,21 @@ static inline uint64_t wrmsr_trap(uint32_t msr, uint64_t value)
     return trap_vector();
 }
 
+/* Writes of control registers, likewise. */
+static inline uint64_t cr3_trap(uint64_t value)
+{
+    trap_begin();
+    __asm__ volatile(TRAPPING("mov %0, %%cr3") : : "r"(value) : "memory");
+    return trap_vector();
+}
+
+static inline uint64_t cr4_trap(uint64_t value)
+{
+    trap_begin();
+    __asm__ volatile(TRAPPING("mov %0, %%cr4") : : "r"(value) : "memory");
+    return trap_vector();
+}
+
 /* The machine (machine.c) --------------------------------------------------------------------------------------- */
 
 #define CODE_SELECTOR        0x08

@@ -13,20 +13,6 @@ static uint64_t cr0_trap(uint64_t value)
     return trap_vector();
 }
 
-static uint64_t cr3_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr3") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
-static uint64_t cr4_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr4") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
 static uint64_t cr8_trap(uint64_t value)
 {
     trap_begin();

@@ -10,20 +10,6 @@ static volatile struct {
     uint64_t pcid, address;
 } descriptor __attribute__((used));
 
-static uint64_t cr3_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr3") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
-static uint64_t cr4_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr4") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
 static uint64_t invpcid(uint64_t type, uint64_t pcid, uint64_t address)
 {
     descriptor.pcid = pcid;
