@@ -79,7 +79,9 @@ def test_nobody_is_starved(kind, machine, tmp_path):
     for name in ("hog", "beat", "work"):
         assert vms.failures(keel, name) == []
     kinds = vms.rounds(keel, "hog")
-    assert len(kinds) == 17 and all(count > 0 for count in kinds.values()), kinds
+    # One kind writes more than the serial port takes; its own result may be among what is lost, which is told then.
+    lost = any(event["vm"] == "hog" for event in keel.events("drop"))
+    assert len(kinds) >= (16 if lost else 17) and all(count > 0 for count in kinds.values()), kinds
     late = vms.beats(keel, "beat")
     assert len(late) == ms * 9 // 100
     # A line on the serial port takes Bochs' machine milliseconds, and the hog talks.
