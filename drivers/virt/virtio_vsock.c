@@ -145,10 +145,15 @@ static void vsock_wake(void *ctx)
 /* There are no events to tell of. */
 static void vsock_notify(struct virtio *v, uint32_t queue)
 {
+    struct virtio_vsock *s = vsock_of(v);
+
+    /* Nobody is told of buffers before DRIVER_OK. */
+    if (!s->port.open)
+        vsockets_open(&s->port);
     if (queue == QUEUE_TRANSMIT)
-        vsock_transmit(vsock_of(v));
+        vsock_transmit(s);
     else if (queue == QUEUE_RECEIVE)
-        vsock_receive(vsock_of(v));
+        vsock_receive(s);
 }
 
 static void vsock_reset(struct virtio *v)

@@ -130,7 +130,7 @@ static bool packet_send(struct vsockets_port *port, const struct vsockets_packet
     bool known = packet->type == VSOCKETS_STREAM && packet->op >= VSOCKETS_REQUEST &&
                  packet->op <= VSOCKETS_CREDIT_REQUEST;
 
-    if (!to || !known)
+    if (!to || !to->open || !known)
         return port_refuse(port, packet);
     if (!port_deliver(port, to, packet, data))
         return false;
@@ -194,9 +194,17 @@ static void port_empty(struct vsockets_port *port)
     waiting_wake(port);
 }
 
+void vsockets_open(struct vsockets_port *port)
+{
+    lock_take(&port->net->lock);
+    port->open = true;
+    lock_drop(&port->net->lock);
+}
+
 void vsockets_flush(struct vsockets_port *port)
 {
     lock_take(&port->net->lock);
+    port->open = false;
     port_empty(port);
     lock_drop(&port->net->lock);
 }

@@ -40,6 +40,7 @@ struct vsockets_port {
     uint32_t buffer_bytes;
     void (*wake)(void *ctx); /* something arrived, or there is room again; from any core */
     void *ctx;
+    bool open; /* its driver runs; what is sent to it before is refused */
     uint32_t head, used;
     uint32_t offset;  /* of the first packet's data, what was taken already */
     uint64_t waiting; /* ports that wait for room here, a bit each */
@@ -54,7 +55,9 @@ struct vsockets {
 /* False: no place, or somebody has that number already. */
 bool vsockets_attach(struct vsockets *net, struct vsockets_port *port);
 void vsockets_detach(struct vsockets_port *port);
-/* Forgets what has arrived. */
+/* Its driver runs. */
+void vsockets_open(struct vsockets_port *port);
+/* Its driver has gone: forgets what has arrived. */
 void vsockets_flush(struct vsockets_port *port);
 
 void vsockets_read_header(const uint8_t *bytes, struct vsockets_packet *packet);

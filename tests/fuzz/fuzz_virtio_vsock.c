@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     peer = (struct vsockets_port){
         .cid = 4, .buffer = peer_buffer, .buffer_bytes = sizeof(peer_buffer), .wake = wake, .ctx = &peer};
     assert(vsockets_attach(&net, &peer));
+    vsockets_open(&peer);
     while (fuzz_more()) {
         uint32_t step = (uint32_t)fuzz_number(1);
 

@@ -29,11 +29,13 @@ static void begin(uint32_t queue)
     peer = (struct vsockets_port){
         .cid = 4, .buffer = peer_buffer, .buffer_bytes = BUFFER, .wake = wake, .ctx = &peer};
     assert_true(vsockets_attach(&net, &peer));
+    vsockets_open(&peer);
     assert_true(negotiate(VIRTIO_F_VERSION_1));
     driver_start(false, 4);
     queue_enable(queue, 4);
     set(COMMON_STATUS, 1, GOOD_STATUS);
     assert_int_equal(pci_load(DEVICE, 8), 3);
+    pci_store(NOTIFY + 4 * queue, 2, queue);
 }
 
 static struct vsockets_packet packet_of(uint64_t from, uint64_t to, uint16_t op, uint32_t len)
@@ -195,6 +197,32 @@ static void test_receiving(void **state)
     assert_true(status() & VIRTIO_NEEDS_RESET);
 }
 
+/* Who isn't there yet, or has just gone, says so: a request that waited for its driver would be forgotten by the reset. */
+static void test_not_open(void **state)
+{
+    struct vsockets_packet packet = packet_of(4, 3, VSOCKETS_REQUEST, 0);
+
+    (void)state;
+    begin(0);
+    set(COMMON_STATUS, 1, 0);
+    for (uint32_t opens = 0; opens < 2; opens++) {
+        assert_true(vsockets_send(&peer, &packet, NULL));
+        assert_int_equal(s.port.used, 0);
+        assert_true(vsockets_receive(&peer, &packet, data, 0));
+        assert_int_equal(packet.op, VSOCKETS_RST);
+        assert_int_equal(packet.from, 3);
+        packet = packet_of(4, 3, VSOCKETS_REQUEST, 0);
+        assert_true(negotiate(VIRTIO_F_VERSION_1));
+        driver_start(false, 4);
+        queue_enable(0, 4);
+        set(COMMON_STATUS, 1, GOOD_STATUS);
+        pci_store(NOTIFY, 2, 0);
+        assert_true(vsockets_send(&peer, &packet, NULL));
+        assert_int_equal(s.port.used, VSOCKETS_HEADER);
+        set(COMMON_STATUS, 1, 0);
+    }
+}
+
 static void test_numbers(void **state)
 {
     static struct vsockets_port others[VSOCKETS_PORTS];
@@ -220,7 +248,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_header),    cmocka_unit_test(test_sending_waits),
         cmocka_unit_test(test_peer_goes), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_receiving), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_receiving), cmocka_unit_test(test_not_open),
+        cmocka_unit_test(test_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
