@@ -14,7 +14,7 @@
 #define ID_DISK 2
 
 static struct virtq queues[2];
-static struct virtio_dev dev;
+static struct vdev dev;
 static volatile uint64_t taken; /* when the last interrupt came */
 
 static void virtio_handler(struct trap_frame *f)
@@ -52,10 +52,9 @@ static void disk_put(uint32_t n, uint64_t sector, uint32_t bytes)
     struct virtq *q = &queues[0];
 
     *request(n) = (struct request){.sector = sector, .status = 0xff};
-    virtq_desc(q, (uint16_t)(3 * n), request(n), 16, VIRTQ_NEXT);
-    virtq_desc(q, (uint16_t)(3 * n + 1), (void *)(DATA + n * (uint64_t)SMALL), bytes,
-               VIRTQ_NEXT | VIRTQ_WRITE);
-    virtq_desc(q, (uint16_t)(3 * n + 2), &request(n)->status, 1, VIRTQ_WRITE);
+    virtq_desc(q, (uint16_t)(3 * n), request(n), 16, VQ_NEXT);
+    virtq_desc(q, (uint16_t)(3 * n + 1), (void *)(DATA + n * (uint64_t)SMALL), bytes, VQ_NEXT | VQ_WRITE);
+    virtq_desc(q, (uint16_t)(3 * n + 2), &request(n)->status, 1, VQ_WRITE);
     virtq_add(q, (uint16_t)(3 * n));
 }
 
@@ -123,12 +122,12 @@ static void disk_many(const char *name)
 void bench_disk(uint32_t count, bool poll)
 {
     trap_handlers[VECTOR] = virtio_handler;
-    if (!virtio_find(&dev, ID_DISK, VIRTIO_EVENT_IDX)) {
+    if (!virtq_device(&dev, ID_DISK, VIRTIO_EVENT_IDX)) {
         check("bench.disk", false);
         return;
     }
-    virtio_queue(&dev, &queues[0], 0, poll ? 0 : VECTOR);
-    virtio_ready(&dev);
+    virtq_init(&dev, &queues[0], 0, poll ? 0 : VECTOR);
+    vdev_set_status(&dev, VIRTIO_UP);
     if (!count) {
         bench_overhead();
         disk_random("disk-read-4k", SMALL);
@@ -167,7 +166,7 @@ static void life_put(uint32_t n, uint32_t type, uint64_t block)
     disk_put(n, block * (SMALL / SECTOR), type == REQUEST_FLUSH ? 0 : SMALL);
     request(n)->type = type;
     if (type != REQUEST_IN)
-        queues[0].desc[3 * n + 1].flags = VIRTQ_NEXT;
+        queues[0].desc[3 * n + 1].flags = VQ_NEXT;
 }
 
 static void life_wait(void)
@@ -218,12 +217,12 @@ void disk_life(uint32_t flushes)
 {
     uint64_t number;
 
-    if (!virtio_find(&dev, ID_DISK, 0)) {
+    if (!virtq_device(&dev, ID_DISK, 0)) {
         check("life.disk", false);
         return;
     }
-    virtio_queue(&dev, &queues[0], 0, 0);
-    virtio_ready(&dev);
+    virtq_init(&dev, &queues[0], 0, 0);
+    vdev_set_status(&dev, VIRTIO_UP);
     number = life_look();
     for (uint32_t n = 1;; n++) {
         number = life_write(number, n == flushes);
@@ -267,18 +266,18 @@ static volatile uint8_t *buffer_in(uint32_t n)
 static void net_start(void)
 {
     trap_handlers[VECTOR] = virtio_handler;
-    if (!virtio_find(&dev, ID_NET, FEATURES)) {
+    if (!virtq_device(&dev, ID_NET, FEATURES)) {
         check("bench.net", false);
         finish();
     }
-    virtio_queue(&dev, IN, 0, VECTOR);
-    virtio_queue(&dev, OUT, 1, 0);
-    virtio_ready(&dev);
+    virtq_init(&dev, IN, 0, VECTOR);
+    virtq_init(&dev, OUT, 1, 0);
+    vdev_set_status(&dev, VIRTIO_UP);
     OUT->avail.flags = 1; /* no interrupts */
     for (uint32_t i = 0; i < sizeof(own); i++)
-        own[i] = dev.device[i];
+        own[i] = ((volatile uint8_t *)dev.config)[i];
     for (given = 0; given < RECEIVERS; given++) {
-        virtq_desc(IN, given, buffer_in(given), ROOM, VIRTQ_WRITE);
+        virtq_desc(IN, given, buffer_in(given), ROOM, VQ_WRITE);
         virtq_add(IN, given);
     }
     virtq_kick(IN);

@@ -86,15 +86,20 @@ void pci_msix_mask(uint32_t slot, uint32_t n, bool masked)
     mmio_write(msix_entry(slot, n) + 12, masked);
 }
 
-void pci_msix_set(uint32_t slot, uint32_t n, uint8_t vector)
+void pci_msix_point(uint32_t slot, uint32_t n, uint8_t vector)
 {
     uint32_t cap = pci_cap(slot, CAP_MSIX, 0);
     uint64_t entry = msix_entry(slot, n);
 
-    irq_count(vector, false);
     pci_write(slot, cap, pci_read(slot, cap) | MSIX_ON);
     mmio_write(entry, MESSAGE);
     mmio_write(entry + 4, 0);
     mmio_write(entry + 8, vector);
     mmio_write(entry + 12, 0);
+}
+
+void pci_msix_set(uint32_t slot, uint32_t n, uint8_t vector)
+{
+    irq_count(vector, false);
+    pci_msix_point(slot, n, vector);
 }

@@ -17,7 +17,8 @@ void pci_bar_set(uint32_t slot, uint32_t bar, uint64_t address);
 uint32_t pci_cap(uint32_t slot, uint8_t id, uint32_t from);
 /* Memory decoding and bus mastering. */
 void pci_enable(uint32_t slot, bool on);
-/* Vector n of the function is sent to this CPU from now on as `vector`; MSI-X is enabled. */
+/* Vector n of the function is sent to this CPU from now on as `vector`; MSI-X is enabled. pci_msix_set: and it is counted. */
+void pci_msix_point(uint32_t slot, uint32_t n, uint8_t vector);
 void pci_msix_set(uint32_t slot, uint32_t n, uint8_t vector);
 void pci_msix_mask(uint32_t slot, uint32_t n, bool masked);
 

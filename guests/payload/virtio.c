@@ -69,17 +69,25 @@ bool vdev_negotiate(const struct vdev *d, uint64_t features)
     return vdev_status(d) & VIRTIO_FEATURES_OK;
 }
 
+void vdev_queue_set(const struct vdev *d, uint16_t queue, uint16_t size, const void *const parts[3])
+{
+    common16_set(d, VIRTIO_QUEUE_SELECT, queue);
+    common16_set(d, VIRTIO_QUEUE_SIZE, size);
+    common64_set(d, VIRTIO_QUEUE_DESC, (uint64_t)parts[0]);
+    common64_set(d, VIRTIO_QUEUE_DRIVER, (uint64_t)parts[1]);
+    common64_set(d, VIRTIO_QUEUE_DEVICE, (uint64_t)parts[2]);
+    common16_set(d, VIRTIO_QUEUE_ENABLE, 1);
+}
+
 void vdev_start(struct vdev *d)
 {
     memset(d->q, 0, d->queues * sizeof(*d->q));
     memset(d->seen, 0, sizeof(d->seen));
     for (uint32_t i = 0; i < d->queues; i++) {
-        common16_set(d, VIRTIO_QUEUE_SELECT, (uint16_t)i);
-        common16_set(d, VIRTIO_QUEUE_SIZE, VQ_SIZE);
-        common64_set(d, VIRTIO_QUEUE_DESC, (uint64_t)d->q[i].desc);
-        common64_set(d, VIRTIO_QUEUE_DRIVER, (uint64_t)&d->q[i].avail_flags);
-        common64_set(d, VIRTIO_QUEUE_DEVICE, (uint64_t)&d->q[i].used_flags);
-        common16_set(d, VIRTIO_QUEUE_ENABLE, 1);
+        struct vq_memory *q = &d->q[i];
+
+        vdev_queue_set(d, (uint16_t)i, VQ_SIZE,
+                       (const void *[]){q->desc, &q->avail_flags, (const void *)&q->used_flags});
     }
     vdev_set_status(d, VIRTIO_UP);
 }

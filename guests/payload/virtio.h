@@ -72,6 +72,8 @@ void vdev_set_status(const struct vdev *d, uint8_t status);
 uint64_t vdev_offered(const struct vdev *d);
 /* Up to FEATURES_OK; false if the device doesn't take them. */
 bool vdev_negotiate(const struct vdev *d, uint64_t features);
+/* A queue's size, and where its descriptors, its available and its used ring are; it is enabled. */
+void vdev_queue_set(const struct vdev *d, uint16_t queue, uint16_t size, const void *const parts[3]);
 /* All queues at their places, empty; then the device is up. */
 void vdev_start(struct vdev *d);
 /* The same from the reset on. */

@@ -1,14 +1,11 @@
-/* A small driver of virtio devices (virtio 1.2 over PCI, split rings, MSI-X): for measurements, with all checks left out. */
+/* Queues for measurements: longer than those of virtio.h, with MSI-X and the event index, told of only when it is asked for. */
 #pragma once
 
-#include "guests/payload/payload.h"
+#include "guests/payload/virtio.h"
 
 #define VIRTQ_SIZE 64 /* descriptors of a queue */
 
 #define VIRTIO_EVENT_IDX BIT(29)
-#define VIRTIO_VERSION_1 BIT(32)
-#define VIRTQ_NEXT       1
-#define VIRTQ_WRITE      2
 
 struct virtq {
     struct {
@@ -30,18 +27,10 @@ struct virtq {
     uint16_t number;
 } __attribute__((aligned(4096)));
 
-struct virtio_dev {
-    uint32_t slot;
-    volatile uint8_t *common, *device, *notify;
-    uint32_t multiplier;
-};
-
-/* The first device of that kind; false if there is none. It is reset, and has accepted these features. */
-bool virtio_find(struct virtio_dev *dev, uint16_t id, uint64_t features);
-/* Sets up a queue, whose interrupt has this vector; 0: none. */
-void virtio_queue(struct virtio_dev *dev, struct virtq *q, uint16_t number, uint8_t vector);
-/* After the last queue. */
-void virtio_ready(struct virtio_dev *dev);
+/* The first device of that kind; false if there is none. It has accepted these features, and version 1. */
+bool virtq_device(struct vdev *dev, uint32_t id, uint64_t features);
+/* Sets up a queue, whose interrupt has this vector; 0: none. The device is up after vdev_set_status. */
+void virtq_init(const struct vdev *dev, struct virtq *q, uint16_t number, uint8_t vector);
 
 /* Puts descriptor n together. */
 static inline void virtq_desc(struct virtq *q, uint16_t n, const volatile void *address, uint32_t len,
