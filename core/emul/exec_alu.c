@@ -139,13 +139,15 @@ int exec_group4(struct emul *e)
         return alu_unary(e, alu_dec);
     case 2:
         return exec_call_rm(e);
+    case 3:
+        return exec_call_far(e);
     case 4:
         return exec_jump_rm(e);
     case 5:
         return exec_jump_far(e);
     case 6:
         return exec_push_rm(e);
-    default: /* far calls */
+    default:
         return ERR_NOTSUP;
     }
 }

@@ -1,9 +1,8 @@
-/* Instructions that load, store or push segment and table registers, and far jumps (SDM volume 2). */
+/* Instructions that load, store or push segment and table registers (SDM volume 2). */
 #include "core/emul/handlers.h"
 #include "core/emul/segment.h"
 #include "core/emul/stack.h"
 #include "core/x86/cr.h"
-#include "core/x86/msr.h"
 
 static int load(const struct emul *e, enum vcpu_seg seg, uint16_t selector)
 {
@@ -87,37 +86,6 @@ int exec_pop_segment(struct emul *e)
     if (!err)
         stack_move(e, e->insn->op_size);
     return err;
-}
-
-/* FF with reg 5. Call gates, tasks and far calls aren't done. */
-int exec_jump_far(struct emul *e)
-{
-    uint32_t size = e->insn->op_size;
-    uint64_t words[2] = {0, 0}, rip;
-    struct vcpu_segment cs;
-    struct emul_ref ref;
-    uint16_t selector;
-    bool wide;
-    int err = memory_ref(e, size + 2, false, 0, &ref);
-
-    if (!err)
-        err = memory_read(e, &ref, words);
-    if (err)
-        return err;
-    selector = (uint16_t)(size == 8 ? words[1] : words[0] >> (8 * size));
-    rip = words[0] & size_mask(size);
-    if (mode_is_real(e))
-        segment_load_real(e, SEG_CS, selector, &cs);
-    else
-        err = segment_load_code(e, selector, privilege_read(e), &cs);
-    if (err)
-        return err;
-    wide = (cs.attr & SEG_ATTR_L) && (e->io->get(e->ctx, REG_EFER) & EFER_LMA);
-    if (wide ? !target_canonical(e, rip) : rip > cs.limit)
-        return fault_raise_error(e, EXC_GP, 0);
-    e->io->set_seg(e->ctx, SEG_CS, &cs);
-    e->io->set(e->ctx, REG_RIP, rip);
-    return EMUL_JUMPED;
 }
 
 /* Table registers --------------------------------------------------------------------------------------------- */

@@ -55,9 +55,12 @@ int exec_load_segment(struct emul *e); /* 8E */
 int exec_load_far(struct emul *e);     /* C4, C5, 0F B2, B4, B5 */
 int exec_push_segment(struct emul *e); /* 06, 0E, 16, 1E, 0F A0, A8 */
 int exec_pop_segment(struct emul *e);  /* 07, 17, 1F, 0F A1, A9 */
-int exec_jump_far(struct emul *e);     /* FF with reg 5 */
 int exec_group6(struct emul *e);       /* 0F 00 */
 int exec_group7(struct emul *e);       /* 0F 01 */
+
+int exec_jump_far(struct emul *e); /* FF with reg 5 */
+int exec_call_far(struct emul *e); /* 9A, FF with reg 3 */
+int exec_ret_far(struct emul *e);  /* CA, CB */
 
 int exec_pusha(struct emul *e);    /* 60 */
 int exec_popa(struct emul *e);     /* 61 */

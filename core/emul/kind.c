@@ -5,11 +5,7 @@ static const char *kind_one(const struct insn *insn)
 {
     switch (insn->opcode) {
     case 0x9a:
-        return "a far call";
-    case 0xc8:
-        return "ENTER with levels";
-    case 0xca ... 0xcb:
-        return "a far return";
+        return "a far call through a gate";
     case 0xcc ... 0xce:
     case 0xf1:
         return "a software interrupt";
@@ -18,7 +14,7 @@ static const char *kind_one(const struct insn *insn)
     case 0xd8 ... 0xdf:
         return "an x87 instruction";
     case 0xff:
-        return (insn->reg & 7) == 3 ? "a far call" : "a far jump through a gate";
+        return (insn->reg & 7) == 3 ? "a far call through a gate" : "a far jump through a gate";
     default:
         return "an instruction";
     }

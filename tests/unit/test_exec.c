@@ -236,7 +236,6 @@ static void test_refused(void **state)
     assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x22, 0xc0), ERR_NOTSUP);         /* mov cr0, rax */
     assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x30), ERR_NOTSUP);               /* wrmsr */
     assert_int_equal(RUN(f, INSN_MODE_64, 0xef), ERR_NOTSUP);                     /* out dx, eax */
-    assert_int_equal(RUN(f, INSN_MODE_64, 0xff, 0x1b), ERR_NOTSUP);               /* call far [rbx] */
     assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x58, 0x03), ERR_NOTSUP);         /* addps xmm0, [rbx] */
     assert_int_equal(RUN(f, INSN_MODE_64, 0xc5, 0xf8, 0x58, 0x03), ERR_NOTSUP);   /* vaddps */
     assert_int_equal(RUN(f, INSN_MODE_64, 0xd9, 0x03), ERR_NOTSUP);               /* fld [rbx] */

@@ -250,6 +250,83 @@ static void test_far_jump(void **state)
     assert_int_equal(RUN(f, INSN_MODE_32, 0xff, 0x2b), ERR_NOTSUP);
 }
 
+static void test_far_call(void **state)
+{
+    struct fixture *f = fixture_segments();
+
+    (void)state;
+    f->segs[SEG_CS].selector = 0x58;
+    put64(f, DATA, 0x0800000123);
+    f->read_only = 0x7f8; /* the second push faults */
+    assert_int_equal(RUN(f, INSN_MODE_32, 0xff, 0x1b), EMUL_FAULT);
+    assert_int_equal(f->regs[REG_RIP], 0x100);
+    assert_int_equal(f->regs[REG_RSP], 0x800);
+    f->read_only = MEMORY_SIZE;
+    assert_int_equal(RUN(f, INSN_MODE_32, 0xff, 0x1b), EMUL_JUMPED); /* call far [ebx] */
+    assert_int_equal(f->regs[REG_RIP], 0x123);
+    assert_int_equal(f->segs[SEG_CS].selector, 0x08);
+    assert_int_equal(f->regs[REG_RSP], 0x7f8);
+    assert_int_equal(get64(f, 0x7f8), 0x5800000102);
+    f->segs[SEG_CS].limit = 0xffff;
+    assert_int_equal(RUN(f, INSN_MODE_16, 0x9a, 0x34, 0x12, 0x08, 0), EMUL_JUMPED); /* call 8:1234h */
+    assert_int_equal(f->regs[REG_RIP], 0x1234);
+    assert_int_equal(f->regs[REG_RSP], 0x7f4);
+    assert_int_equal(get64(f, 0x7f4) & 0xffffffff, 0x00080128);
+    f->regs[REG_CR0] = 0;
+    f->segs[SEG_CS].limit = 0xffff;
+    assert_int_equal(RUN(f, INSN_MODE_16, 0x9a, 0x34, 0x12, 0x00, 0xf0), EMUL_JUMPED);
+    assert_int_equal(f->segs[SEG_CS].base, 0xf0000);
+}
+
+static void test_far_return(void **state)
+{
+    struct fixture *f = fixture_segments();
+
+    (void)state;
+    put64(f, 0x800, 0x0800000123);
+    assert_int_equal(RUN(f, INSN_MODE_32, 0xca, 0x10, 0), EMUL_JUMPED); /* retf 10h */
+    assert_int_equal(f->regs[REG_RIP], 0x123);
+    assert_int_equal(f->segs[SEG_CS].selector, 0x08);
+    assert_int_equal(f->regs[REG_RSP], 0x818);
+    put64(f, 0x818, 0x6000000123);
+    expect_fault(f, RUN(f, INSN_MODE_32, 0xcb), EXC_GP, 0x60); /* no code */
+    f->segs[SEG_SS].attr |= 1 << 5;
+    put64(f, 0x818, 0x0800000123);
+    expect_fault(f, RUN(f, INSN_MODE_32, 0xcb), EXC_GP, 0x08); /* inwards */
+    assert_int_equal(f->regs[REG_RSP], 0x818);
+    f->regs[REG_CR0] = 0;
+    put64(f, 0x818, 0xf0001234);
+    assert_int_equal(RUN(f, INSN_MODE_16, 0xcb), EMUL_JUMPED);
+    assert_int_equal(f->segs[SEG_CS].base, 0xf0000);
+    assert_int_equal(f->regs[REG_RSP], 0x81c);
+}
+
+/* To ring 3: its stack, with what is dropped taken from both; what only ring 0 may have isn't left behind. */
+static void test_far_return_outward(void **state)
+{
+    struct fixture *f = fixture_segments();
+
+    (void)state;
+    f->segs[SEG_DS].attr = 0xc093;
+    f->segs[SEG_ES].attr = 0xc0f3;
+    f->segs[SEG_FS].attr = 0xc09f; /* conforming code */
+    put64(f, GDT + 0x08, 0x00cffb000000ffff);
+    put64(f, 0x800, 0x0b00000123);
+    put64(f, 0x810, 0x1b00000900);
+    f->segs[SEG_GDTR].limit = 0x17; /* no stack segment */
+    expect_fault(f, RUN(f, INSN_MODE_32, 0xca, 8, 0), EXC_GP, 0x18);
+    assert_int_equal(f->regs[REG_RSP], 0x800);
+    f->segs[SEG_GDTR].limit = 0x67;
+    assert_int_equal(RUN(f, INSN_MODE_32, 0xca, 8, 0), EMUL_JUMPED);
+    assert_int_equal(f->regs[REG_RIP], 0x123);
+    assert_int_equal(f->segs[SEG_CS].selector, 0x0b);
+    assert_int_equal(f->segs[SEG_SS].selector, 0x1b);
+    assert_int_equal(f->regs[REG_RSP], 0x908);
+    assert_false(f->segs[SEG_DS].attr & SEG_ATTR_P);
+    assert_true(f->segs[SEG_ES].attr & SEG_ATTR_P);
+    assert_true(f->segs[SEG_FS].attr & SEG_ATTR_P);
+}
+
 static void test_tables(void **state)
 {
     struct fixture *f = fixture_segments();
@@ -286,7 +363,7 @@ static void test_names(void **state)
         {{0xd9, 0x03}, "an x87 instruction"},
         {{0x0f, 0xae, 0x03}, "FXSAVE"},
         {{0xc5, 0xf8, 0x58, 0x03}, "an AVX instruction"},
-        {{0xff, 0x1b}, "a far call"},
+        {{0xff, 0x1b}, "a far call through a gate"},
         {{0x0f, 0x01, 0x33}, "LMSW"},
         {{0xcf}, "IRET"},
     };
@@ -312,6 +389,9 @@ int main(void)
         cmocka_unit_test(test_segment_load),
         cmocka_unit_test(test_segment_real),
         cmocka_unit_test(test_far_jump),
+        cmocka_unit_test(test_far_call),
+        cmocka_unit_test(test_far_return),
+        cmocka_unit_test(test_far_return_outward),
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_names),
     };
