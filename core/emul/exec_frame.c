@@ -80,20 +80,33 @@ int exec_popf(struct emul *e)
     return err;
 }
 
-/* With a level, the outer frames' pointers are copied: no compiler emits that. */
-int exec_enter(struct emul *e)
+/* ENTER with a level: the outer frames' pointers, read below RBP, and the new frame's own go onto the stack behind the old RBP. */
+static int display_push(const struct emul *e, uint32_t level, uint64_t frame)
 {
     uint32_t size = e->insn->op_size, width = stack_width(e);
-    uint64_t frame = reg_read(e, REG_RSP, width) - size;
-    int err;
+    uint64_t outer = reg_read(e, REG_RBP, width) - reg_read(e, REG_RSP, width), value;
+    int err = 0;
 
-    if (e->insn->imm2 & 31)
-        return ERR_NOTSUP;
-    err = stack_push(e, reg_read(e, REG_RBP, size));
+    for (uint32_t i = 1; !err && i < level; i++) {
+        err = stack_read(e, outer - (uint64_t)i * size, size, 1, &value);
+        if (!err)
+            err = stack_write(e, -(uint64_t)(i + 1) * size, size, 1, &value);
+    }
+    return err ? err : stack_write(e, -(uint64_t)(level + 1) * size, size, 1, &frame);
+}
+
+int exec_enter(struct emul *e)
+{
+    uint32_t size = e->insn->op_size, width = stack_width(e), level = e->insn->imm2 & 31;
+    uint64_t frame = reg_read(e, REG_RSP, width) - size, old = reg_read(e, REG_RBP, size);
+    int err = stack_write(e, -(uint64_t)size, size, 1, &old);
+
+    if (!err && level)
+        err = display_push(e, level, frame);
     if (err)
         return err;
     reg_write(e, REG_RBP, width, frame);
-    stack_move(e, -(e->insn->imm & 0xffff));
+    stack_move(e, -(uint64_t)size * (level + 1) - (e->insn->imm & 0xffff));
     return 0;
 }
 

@@ -149,10 +149,10 @@ static void put_imm(struct sample *s)
 {
     uint32_t bytes = s->form->imm == IMM_NO ? 0 : s->form->imm == IMM_BYTE ? 1 : MIN(s->size, 4u);
 
-    if (s->form->imm == IMM_FRAME) { /* ENTER: a size, and level 0 */
+    if (s->form->imm == IMM_FRAME) { /* ENTER: a size, and a level */
         put(s, (uint8_t)pick(256));
         put(s, 0);
-        put(s, 0);
+        put(s, (uint8_t)pick(256));
         return;
     }
     for (uint32_t i = 0; i < bytes; i++)
