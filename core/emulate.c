@@ -231,6 +231,10 @@ static void emulate_finish(struct vcpu *vcpu, const struct insn *insn, const uin
         vcpu->insn_len = insn->length;
         vcpu_advance(vcpu);
         break;
+    case EMUL_SHADOW:
+        vcpu->insn_len = insn->length;
+        vcpu_advance_mov_ss(vcpu);
+        break;
     case EMUL_AGAIN:
         break;
     case EMUL_JUMPED:

@@ -67,3 +67,9 @@ void vcpu_advance_any(struct vcpu *vcpu)
         event_raise(vcpu, EXC_DB, false, 0);
     }
 }
+
+void vcpu_advance_mov_ss(struct vcpu *vcpu)
+{
+    vcpu_move_rip(vcpu, vcpu->rip + vcpu->insn_len);
+    vcpu_ops->set_shadow(vcpu);
+}

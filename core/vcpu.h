@@ -218,6 +218,8 @@ static inline void vcpu_advance(struct vcpu *vcpu)
     else
         vcpu_advance_any(vcpu);
 }
+/* The same behind MOV SS and POP SS, of length insn_len: the next instruction comes before any interrupt or trap. */
+void vcpu_advance_mov_ss(struct vcpu *vcpu);
 /* INIT and start-up IPIs (SDM 9.4), from any core. A start-up IPI counts only for a vCPU that waits for one. */
 void vcpu_signal_init(struct vcpu *vcpu);
 void vcpu_signal_startup(struct vcpu *vcpu, uint8_t vector);

@@ -70,6 +70,7 @@ struct vcpu_ops {
     bool (*inject_interrupt)(struct vcpu *vcpu, uint8_t vector);
     void (*window)(struct vcpu *vcpu, enum event_type type, bool open);
     void (*clear_shadow)(struct vcpu *vcpu); /* STI or MOV SS shadow ends */
+    void (*set_shadow)(struct vcpu *vcpu);   /* RIP is behind a MOV SS */
     void (*tsc_offset)(struct vcpu *vcpu, uint64_t offset);
     void (*flush)(
         struct vcpu *vcpu); /* nested mappings or guest translations changed: flush before the next entry */

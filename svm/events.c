@@ -120,6 +120,11 @@ void svm_events_clear_shadow(struct vcpu *vcpu)
     svm_vcpu(vcpu)->vmcb->int_shadow &= ~SHADOW_ACTIVE;
 }
 
+void svm_events_set_shadow(struct vcpu *vcpu)
+{
+    svm_vcpu(vcpu)->vmcb->int_shadow |= SHADOW_ACTIVE;
+}
+
 /* INT n, INT3 and INTO of the guest's own: RIP is still at the instruction, which runs again. */
 static bool events_is_software(uint64_t word)
 {

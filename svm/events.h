@@ -9,6 +9,7 @@ void svm_events_inject(struct vcpu *vcpu, const struct event *event);
 bool svm_events_inject_interrupt(struct vcpu *vcpu, uint8_t vector);
 void svm_events_window(struct vcpu *vcpu, enum event_type type, bool open);
 void svm_events_clear_shadow(struct vcpu *vcpu);
+void svm_events_set_shadow(struct vcpu *vcpu);
 /* After an exit: hands to core what the exit interrupted the delivery of. */
 void svm_events_collect(struct vcpu *vcpu, struct svm_vcpu *s);
 

@@ -180,6 +180,7 @@ static const struct vcpu_ops svm_ops = {
     .inject_interrupt = svm_events_inject_interrupt,
     .window = svm_events_window,
     .clear_shadow = svm_events_clear_shadow,
+    .set_shadow = svm_events_set_shadow,
     .tsc_offset = svm_vcpu_tsc_offset,
     .flush = svm_vcpu_flush,
     .dump = svm_dump,

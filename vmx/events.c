@@ -42,6 +42,14 @@ void vmx_clear_shadow(struct vcpu *vcpu)
     vmwrite(VMCS_PENDING_DEBUG, 0);
 }
 
+void vmx_set_shadow(struct vcpu *vcpu)
+{
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+
+    shadow_set(v, (shadow_get(v) & ~(uint32_t)SHADOW_INSN) | SHADOW_MOV_SS);
+    shadow_sync_debug(v);
+}
+
 /* An NMI could be injected behind STI on some CPUs only (27.3.1.5), so on none. */
 bool vmx_nmi_blocked(struct vcpu *vcpu)
 {

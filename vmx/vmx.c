@@ -220,6 +220,7 @@ static const struct vcpu_ops vmx_ops = {
     .inject_interrupt = vmx_inject_interrupt,
     .window = vmx_window,
     .clear_shadow = vmx_clear_shadow,
+    .set_shadow = vmx_set_shadow,
     .tsc_offset = vmx_tsc_offset,
     .flush = vmx_flush,
     .dump = vmx_dump,

@@ -215,6 +215,7 @@ void vmx_inject(struct vcpu *vcpu, const struct event *event);
 bool vmx_inject_interrupt(struct vcpu *vcpu, uint8_t vector);
 void vmx_window(struct vcpu *vcpu, enum event_type type, bool open);
 void vmx_clear_shadow(struct vcpu *vcpu);
+void vmx_set_shadow(struct vcpu *vcpu);
 void shadow_set(struct vmx_vcpu *v, uint32_t shadow);
 /* VM entry wants BS in the pending debug exceptions to agree with TF while instructions are shadowed (SDM 27.3.1.5). */
 void shadow_sync_debug(struct vmx_vcpu *v);

@@ -18,6 +18,12 @@ static int load(const struct emul *e, enum vcpu_seg seg, uint16_t selector)
     return err;
 }
 
+/* Behind MOV to SS and POP SS nothing comes between: RSP is about to follow (SDM volume 3, 6.8.3). */
+static int shadow_begin(enum vcpu_seg seg, int err)
+{
+    return !err && seg == SEG_SS ? EMUL_SHADOW : err;
+}
+
 /* 8E. CS can't be loaded so. */
 int exec_load_segment(struct emul *e)
 {
@@ -29,7 +35,7 @@ int exec_load_segment(struct emul *e)
     if (seg == SEG_CS || seg > SEG_GS)
         return fault_raise(e, EXC_UD);
     err = operand_read(e, 2, false, &ref, &selector);
-    return err ? err : load(e, seg, (uint16_t)selector);
+    return err ? err : shadow_begin(seg, load(e, seg, (uint16_t)selector));
 }
 
 /* LES, LDS, LSS, LFS, LGS: offset, then selector. */
@@ -78,14 +84,15 @@ int exec_push_segment(struct emul *e)
 
 int exec_pop_segment(struct emul *e)
 {
+    enum vcpu_seg seg = opcode_seg(e->insn);
     uint64_t selector;
     int err = stack_read(e, 0, e->insn->op_size, 1, &selector);
 
     if (!err)
-        err = load(e, opcode_seg(e->insn), (uint16_t)selector);
+        err = load(e, seg, (uint16_t)selector);
     if (!err)
         stack_move(e, e->insn->op_size);
-    return err;
+    return shadow_begin(seg, err);
 }
 
 /* Table registers --------------------------------------------------------------------------------------------- */

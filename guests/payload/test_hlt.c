@@ -8,6 +8,9 @@
 #define LVT_LINT0  0x35
 #define LVT_EXTINT (7u << 8)
 
+#define DATA_SELECTOR 0x10
+#define OFF_SCREEN    0xbff00ull /* memory of the screen's controller that isn't shown */
+
 /* HLTs until the vector has come, at most `limit` times; gives the number of HLTs. */
 static uint32_t halt_until(uint8_t vector, uint32_t limit)
 {
@@ -66,6 +69,24 @@ static void test_sti_shadow(void)
     expect("hlt.sti-rip", irq_rip, behind);
 }
 
+/* SS from a device, which the hypervisor loads: its shadow begins where STI's ends. */
+static void test_mov_ss_shadow(void)
+{
+    volatile uint16_t *selector = (volatile uint16_t *)OFF_SCREEN;
+    uint64_t behind;
+
+    *selector = DATA_SELECTOR;
+    irq_count(IPI_VECTOR, false);
+    lapic_write(LAPIC_ICR, IPI_VECTOR | ICR_SELF);
+    delay_us(10);
+    __asm__ volatile("lea 1f(%%rip), %0; sti; mov (%1), %%ss; cpuid; 1: nop; cli"
+                     : "=&r"(behind)
+                     : "r"(selector)
+                     : "memory", "rax", "rbx", "rcx", "rdx");
+    expect("hlt.mov-ss-count", irq_counts[IPI_VECTOR], 1);
+    expect("hlt.mov-ss-rip", irq_rip, behind);
+}
+
 static volatile uint32_t nmi_seen;
 
 static void nmi_handler(struct trap_frame *f)
@@ -97,5 +118,6 @@ void test_hlt(void)
     test_pit();
     test_shadow();
     test_sti_shadow();
+    test_mov_ss_shadow();
     test_wake_by_nmi();
 }

@@ -20,7 +20,7 @@ struct fake {
     uint64_t regs[REG_COUNT];
     struct vcpu_segment segs[SEG_COUNT];
     struct event injected;
-    uint32_t injections, flushes, shadows;
+    uint32_t injections, flushes, shadows, shadows_begun;
     bool can_interrupt, can_nmi, nmi_blocked;
     bool windows[8];
     int pending[4]; /* the interrupt controller: vectors, the first is peeked; -1 ends */
@@ -86,6 +86,11 @@ static void fake_clear_shadow(struct vcpu *v)
     (void)v;
     fake.shadows++;
 }
+static void fake_set_shadow(struct vcpu *v)
+{
+    (void)v;
+    fake.shadows_begun++;
+}
 static bool fake_can_inject(struct vcpu *v, enum event_type t)
 {
     (void)v;
@@ -126,6 +131,7 @@ static const struct vcpu_ops fake_ops = {
     .set_seg = fake_set_seg,
     .flush = fake_flush,
     .clear_shadow = fake_clear_shadow,
+    .set_shadow = fake_set_shadow,
     .can_inject = fake_can_inject,
     .nmi_blocked = fake_nmi_blocked,
     .inject = fake_inject,

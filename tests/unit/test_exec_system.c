@@ -209,7 +209,11 @@ static void test_segment_load(void **state)
     expect_fault(f, load(f, INSN_MODE_32, MOV_SS, 0x18), EXC_GP, 0x18);
     expect_fault(f, load(f, INSN_MODE_32, MOV_SS, 0), EXC_GP, 0);
     expect_fault(f, load(f, INSN_MODE_32, 0x0b, 0x10), EXC_UD, 0); /* mov cs */
-    assert_int_equal(load(f, INSN_MODE_64, MOV_SS, 0), EMUL_DONE);
+    assert_int_equal(load(f, INSN_MODE_64, MOV_SS, 0), EMUL_SHADOW);
+    f->segs[SEG_SS] = f->segs[SEG_DS];
+    put64(f, 0x800, 0x10);
+    assert_int_equal(RUN(f, INSN_MODE_32, 0x17), EMUL_SHADOW); /* pop ss */
+    assert_int_equal(f->regs[REG_RSP], 0x804);
     expect_fault(f, load(f, INSN_MODE_64, MOV_SS, 3), EXC_GP, 0);
     assert_int_equal(load(f, INSN_MODE_32, MOV_ES, 0), EMUL_DONE);
     assert_false(f->segs[SEG_ES].attr & SEG_ATTR_P);
