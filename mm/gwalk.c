@@ -121,8 +121,9 @@ static uint64_t reserved_legacy(const struct walk *walk, bool leaf, uint32_t lev
 
 static uint64_t reserved_pae(const struct walk *walk, bool leaf, uint32_t level)
 {
+    /* Bit 5 of a PDPTE is reserved, too, but QEMU's TCG sets it as if it were an accessed bit, and ignores it. */
     if (level == 2)
-        return bits(phys_bits(walk), 64) | bits(5, 9) | bits(1, 3);
+        return bits(phys_bits(walk), 64) | bits(6, 9) | bits(1, 3);
     return bits(phys_bits(walk), 63) | (leaf && level ? bits(13, 21) : 0);
 }
 

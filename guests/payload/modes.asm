@@ -95,6 +95,7 @@ compatibility:
         mov cr3, eax
         paging on
         record [WINDOW]
+        cpuid                           ; a hypervisor may have to read it through these tables
 
         mov eax, MAIN
         ltr ax
@@ -123,6 +124,7 @@ compatibility:
         mov cr3, eax
         paging on
         record [WINDOW]
+        cpuid
 
 ; #GP through an interrupt gate brings it back.
         mov eax, [modes_gate]

@@ -135,6 +135,8 @@ static void test_pae(void **state)
     expect_fault(&s, 0, 0, 0);
     set64(0x1020, 3, 0x2000 | P | W);
     expect_fault(&s, 0xc0005123, 0, PF_PRESENT | PF_RESERVED);
+    set64(0x1020, 3, 0x2000 | P | A); /* reserved; QEMU's CPU sets it nonetheless */
+    expect_gpa(&s, 0xc0005123, 0, 0x8123, PAGE_SIZE);
     set64(0x1020, 3, 0x2000 | P);
     set64(0x3000, 5, 0x8000 | P | W | U | NX);
     expect_fault(&s, 0xc0005123, 0, PF_PRESENT | PF_RESERVED);
