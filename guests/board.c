@@ -373,11 +373,13 @@ static void board_init_consoles(struct board *board, bool firmware)
 /* Firmware recognises the machine by its bridges; a kernel that is started without one needs none but the first. */
 static void board_init_pci(struct board *board, bool firmware)
 {
+    struct vpiix_ports ports = {&board->vm->pio, vpm_ports, &board->pm, VPM_PORTS, PC_PORT_PM};
+
     vreset_init(&board->reset, board_reboot, board);
     vpciconf_init(&board->pci, vreset_control_port, &board->reset);
     vhostbridge_init(&board->bridge, &board->pci);
     if (firmware)
-        vpiix_init(&board->piix, &board->pci, PC_SLOT_ISA, PC_PORT_PM);
+        vpiix_init(&board->piix, &board->pci, PC_SLOT_ISA, &ports);
     board->pci_bus = (struct vpci_bus){
         .conf = &board->pci,
         .pio = &board->vm->pio,

@@ -5,7 +5,7 @@
 DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELPC", 1)
 {
     /* Soft off is the only sleep state; the numbers go into SLP_TYP of the PM1 control registers. */
-    Name (\_S5, Package () { 5, 5, 0, 0 })
+    Name (\_S5, Package () { 0, 0, 0, 0 })
 
     /* The system says which interrupt controllers it uses: 0 for the PIC, 1 for the IOAPIC. */
     Name (MODE, Zero)

@@ -83,5 +83,5 @@
 
 #define PC_IOAPIC_ID 0
 /* SLP_TYP of S5: in the DSDT's \_S5, and what the PM model powers off for. */
-#define PC_S5_TYPE     5
+#define PC_S5_TYPE     0
 #define PC_RESET_VALUE 0x06 /* to PC_PORT_RESET: a full reset */

@@ -14,7 +14,7 @@ static uint32_t fixed_read(void *dev, uint32_t offset, uint32_t size)
     return value;
 }
 
-static void fixed_write(void *dev, uint32_t offset, uint32_t size, uint32_t value)
+void vpcifixed_write(void *dev, uint32_t offset, uint32_t size, uint32_t value)
 {
     struct vpcifixed *f = dev;
 
@@ -27,7 +27,7 @@ static void fixed_write(void *dev, uint32_t offset, uint32_t size, uint32_t valu
 void vpcifixed_init(struct vpcifixed *f, struct vpciconf *conf, uint32_t devfn, const struct vpcifixed_id *id)
 {
     memset(f, 0, sizeof(*f));
-    f->function = (struct vpci_function){.read = fixed_read, .write = fixed_write, .dev = f};
+    f->function = (struct vpci_function){.read = fixed_read, .write = vpcifixed_write, .dev = f};
     put_le16(&f->config[PCI_VENDOR], id->vendor);
     put_le16(&f->config[PCI_DEVICE], id->device);
     put_le16(&f->config[PCI_COMMAND], id->command);

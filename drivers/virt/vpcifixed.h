@@ -25,4 +25,6 @@ void vpcifixed_init(struct vpcifixed *f, struct vpciconf *conf, uint32_t devfn,
                     const struct vpcifixed_id *id);
 /* Makes registers writable; each has that value after a reset. */
 void vpcifixed_keep(struct vpcifixed *f, uint32_t first, uint32_t last, uint8_t initial);
+/* What the function does with a write, for one that does more. */
+void vpcifixed_write(void *f, uint32_t offset, uint32_t size, uint32_t value);
 void vpcifixed_reset(struct vpcifixed *f);

@@ -21,7 +21,9 @@
 #define PM_DEVACTB 0x58 /* 7.1.14; bit 25: writes to the APM port make SMIs */
 #define PM_REGMISC 0x80 /* 7.1.22; bit 0: the PM ports are decoded */
 
-#define DEVACTB_APMC BIT(25)
+#define BASE_BITS     0xffc0
+#define DEVACTB_APMC  BIT(25)
+#define REGMISC_PORTS BIT(0)
 
 static void isa_init(struct vpcifixed *isa, struct vpciconf *conf, uint32_t slot)
 {
@@ -39,7 +41,39 @@ static void isa_init(struct vpcifixed *isa, struct vpciconf *conf, uint32_t slot
     vpcifixed_keep(isa, PIRQ_FIRST, PIRQ_LAST, PIRQ_OFF);
 }
 
-void vpiix_init(struct vpiix *piix, struct vpciconf *conf, uint32_t slot, uint16_t pm_base)
+static uint32_t pm_base(const struct vpiix *piix)
+{
+    return get_le16(&piix->pm.config[PM_BASE]) & BASE_BITS;
+}
+
+/* Puts the ports where the registers say. What something else has stays its own. */
+static void pm_place(struct vpiix *piix)
+{
+    const struct vpiix_ports *ports = &piix->ports;
+    uint32_t wanted = piix->pm.config[PM_REGMISC] & REGMISC_PORTS ? pm_base(piix) : 0;
+
+    if (wanted == ports->fixed)
+        wanted = 0;
+    if (wanted == piix->placed)
+        return;
+    if (piix->placed)
+        bus_release(ports->bus, piix->placed);
+    if (wanted && bus_claim(ports->bus, wanted, ports->len, ports->handler, ports->dev, "pm"))
+        wanted = 0;
+    piix->placed = wanted;
+}
+
+static void pm_write(void *dev, uint32_t offset, uint32_t size, uint32_t value)
+{
+    struct vpiix *piix = CONTAINER_OF((struct vpcifixed *)dev, struct vpiix, pm);
+
+    vpcifixed_write(dev, offset, size, value);
+    put_le16(&piix->pm.config[PM_BASE], (uint16_t)(pm_base(piix) | 1));
+    piix->pm.config[PM_REGMISC] &= REGMISC_PORTS;
+    pm_place(piix);
+}
+
+void vpiix_init(struct vpiix *piix, struct vpciconf *conf, uint32_t slot, const struct vpiix_ports *ports)
 {
     static const struct vpcifixed_id id = {
         .vendor = INTEL,
@@ -51,16 +85,22 @@ void vpiix_init(struct vpiix *piix, struct vpciconf *conf, uint32_t slot, uint16
         .subsystem = SUBSYSTEM,
     };
 
+    piix->ports = *ports;
+    piix->placed = 0;
     isa_init(&piix->isa, conf, slot);
     vpcifixed_init(&piix->pm, conf, VPCI_DEVFN(slot, 3), &id);
-    put_le16(&piix->pm.config[PM_BASE], pm_base | 1);
+    piix->pm.function.write = pm_write;
+    vpcifixed_keep(&piix->pm, PM_BASE, PM_BASE + 1, 0);
+    vpcifixed_keep(&piix->pm, PM_REGMISC, PM_REGMISC, 0);
+    piix->pm.config[PM_BASE] = piix->pm.initial[PM_BASE] = 1;
     /* There is no SMM. Where this bit is set, SeaBIOS takes that as set up already, and doesn't wait for an SMI. */
     put_le32(&piix->pm.config[PM_DEVACTB], DEVACTB_APMC);
-    piix->pm.config[PM_REGMISC] = 1;
 }
 
 void vpiix_reset(struct vpiix *piix)
 {
     vpcifixed_reset(&piix->isa);
     vpcifixed_reset(&piix->pm);
+    if (piix->ports.bus)
+        pm_place(piix);
 }

@@ -8,14 +8,15 @@ CONFIGURATION = "[vm uefi]\nfirmware = OVMF.fd\nmemory = %s\n%s\n"
 
 
 def test_shell(machine, tmp_path):
-    """Without anything to boot from it comes to its shell, which takes commands from the serial port."""
-    keel = boot(machine, tmp_path, CONFIGURATION % ("128M", "on_reboot = stop"), [(OVMF, "OVMF.fd")])
+    """Without anything to boot from it comes to its shell, which takes commands from the serial port, and switches off by the PIIX4's PM ports."""
+    keel = boot(machine, tmp_path, CONFIGURATION % ("128M", ""), [(OVMF, "OVMF.fd")])
     keel.machine.expect("UEFI Interactive Shell", 120)
     keel.machine.expect("Shell>", 60)
     keel.machine.send("ver -s\r")
     keel.machine.expect(r"2\.2", 30)
-    keel.machine.send("reset\r")
-    keel.event("vm", name="uefi", state="stopped", reason="reboot")
+    keel.machine.send("reset -s\r")
+    keel.event("vm", name="uefi", state="stopped", reason="poweroff")
+    assert keel.finish() == "clean"
 
 
 def test_cdrom(machine, tmp_path):

@@ -52,13 +52,71 @@ static uint32_t function_in(uint32_t function, uint32_t offset, uint32_t size)
     return vpciconf_read(&conf, 0, VPCI_DEVFN(1, function), offset, size);
 }
 
-/* What SeaBIOS and OVMF know the PIIX by, and where they find the PM timer. */
+static enum bus_result pm_ports(void *dev, struct bus_access *access)
+{
+    (void)dev;
+    access->value = 0x4b + access->addr;
+    return BUS_OK;
+}
+
+static uint64_t port_in(struct bus *bus, uint64_t port)
+{
+    struct bus_access access = {.addr = port, .size = 1};
+
+    bus_dispatch(bus, &access);
+    return access.value;
+}
+
+static void pm_out(uint32_t offset, uint32_t size, uint32_t value)
+{
+    vpciconf_write(&conf, 0, VPCI_DEVFN(1, 3), offset, size, value);
+}
+
+/* The PM ports are where firmware puts them (SeaBIOS at 0x600, OVMF at 0xb000), and where the ACPI tables say. */
+static void test_pm_ports(void **state)
+{
+    static struct vpiix piix;
+    static struct bus bus;
+    const struct vpiix_ports ports = {&bus, pm_ports, &piix, 12, 0x600};
+
+    (void)state;
+    bus_init(&bus, "port");
+    assert_int_equal(bus_claim(&bus, 0x600, 12, pm_ports, &piix, "pm"), 0);
+    assert_int_equal(bus_claim(&bus, 0x708, 1, pm_ports, &piix, "other"), 0);
+    vpiix_init(&piix, &conf, 1, &ports);
+    assert_int_equal(function_in(3, 0x40, 4), 1);
+    assert_int_equal(function_in(3, 0x80, 1), 0);
+    pm_out(0x40, 4, 0xb001);
+    assert_int_equal(port_in(&bus, 0xb008), 0xff); /* not decoded yet */
+    pm_out(0x80, 1, 0xff);
+    assert_int_equal(function_in(3, 0x80, 1), 1);
+    assert_int_equal(port_in(&bus, 0xb008), 0x53);
+    pm_out(0x40, 4, 0xffffa03e);
+    assert_int_equal(function_in(3, 0x40, 4), 0xa001);
+    assert_int_equal(port_in(&bus, 0xb008), 0xff);
+    assert_int_equal(port_in(&bus, 0xa00b), 0x56);
+    pm_out(0x40, 2, 0x700); /* where another device is */
+    assert_int_equal(port_in(&bus, 0xa000), 0xff);
+    assert_int_equal(port_in(&bus, 0x700), 0xff);
+    assert_int_equal(port_in(&bus, 0x708), 0x4b);
+    pm_out(0x40, 4, 0x601);
+    assert_int_equal(port_in(&bus, 0x608), 0x53);
+    pm_out(0x40, 1, 0xc0);
+    assert_int_equal(port_in(&bus, 0x6c8), 0x53);
+    vpiix_reset(&piix);
+    assert_int_equal(function_in(3, 0x40, 4), 1);
+    assert_int_equal(port_in(&bus, 0x6c8), 0xff);
+    assert_int_equal(port_in(&bus, 0x608), 0x53);
+}
+
+/* What SeaBIOS and OVMF know the PIIX by. */
 static void test_piix(void **state)
 {
     static struct vpiix piix;
+    static struct bus bus;
 
     (void)state;
-    vpiix_init(&piix, &conf, 1, 0x600);
+    vpiix_init(&piix, &conf, 1, &(struct vpiix_ports){.bus = &bus});
     assert_int_equal(function_in(0, 0, 4), 0x70008086);
     assert_int_equal(function_in(0, 10, 2), 0x0601);
     assert_int_equal(function_in(0, 14, 1), 0x80); /* there is more than one function */
@@ -67,9 +125,6 @@ static void test_piix(void **state)
     assert_int_equal(function_in(0, 0x60, 4), 0x0a0a0b0b);
     assert_int_equal(function_in(1, 0, 4), UINT32_MAX);
     assert_int_equal(function_in(3, 0, 4), 0x71138086);
-    vpciconf_write(&conf, 0, VPCI_DEVFN(1, 3), 0x40, 4, 0xb001);
-    assert_int_equal(function_in(3, 0x40, 4), 0x601);
-    assert_int_equal(function_in(3, 0x80, 1) & 1, 1);
     assert_int_equal(function_in(3, 0x5b, 1), 0x02);
     vpiix_reset(&piix);
     assert_int_equal(function_in(0, 0x60, 4), 0x80808080);
@@ -215,11 +270,11 @@ static void test_debug_console(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_host_bridge, start),   cmocka_unit_test_setup(test_piix, start),
-        cmocka_unit_test_setup(test_mechanism, start),     cmocka_unit_test_setup(test_nobody_home, start),
-        cmocka_unit_test_setup(test_port92, start),        cmocka_unit_test_setup(test_reset_register, start),
-        cmocka_unit_test_setup(test_debug_console, start), cmocka_unit_test_setup(test_reset_again, start),
-        cmocka_unit_test_setup(test_reset_forgets, start),
+        cmocka_unit_test_setup(test_host_bridge, start),    cmocka_unit_test_setup(test_pm_ports, start),
+        cmocka_unit_test_setup(test_piix, start),           cmocka_unit_test_setup(test_mechanism, start),
+        cmocka_unit_test_setup(test_nobody_home, start),    cmocka_unit_test_setup(test_port92, start),
+        cmocka_unit_test_setup(test_reset_register, start), cmocka_unit_test_setup(test_debug_console, start),
+        cmocka_unit_test_setup(test_reset_again, start),    cmocka_unit_test_setup(test_reset_forgets, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
