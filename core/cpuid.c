@@ -61,11 +61,8 @@ static bool cpuid_cap_allows(const struct cpuid_feature *f, uint64_t have)
         const char *name;
         enum cap cap;
     } needs[] = {
-        {"rdtscp", CAP_RDTSCP},
-        {"rdpid", CAP_RDTSCP},
-        {"invpcid", CAP_INVPCID},
-        {"xsaves", CAP_XSAVES},
-        {"constant_tsc", CAP_INVARIANT_TSC},
+        {"rdtscp", CAP_RDTSCP}, {"rdpid", CAP_RDTSCP}, {"invpcid", CAP_INVPCID},
+        {"xsaves", CAP_XSAVES}, {"la57", CAP_LA57},    {"constant_tsc", CAP_INVARIANT_TSC},
         {"xsave", CAP_XSAVE},
     };
 
@@ -325,12 +322,12 @@ static void cpuid_basic(struct cpuid_table *table, const struct cpuid_policy *p)
     cpuid_leaf_15(table, p);
 }
 
-/* Physical addresses: what a gpa can have; linear ones: four levels, since LA57 isn't shown. */
+/* Physical addresses: what a gpa can have. Linear ones follow LA57 (cpuid_set_masks). */
 static void cpuid_leaf_80000008(struct cpuid_table *table, const struct cpuid_policy *p)
 {
     struct cpuid_entry *e = cpuid_add_host(table, p, 0x80000008, 0);
 
-    e->eax = MIN(e->eax & 0xff, 46u) | 48 << 8;
+    e->eax = MIN(e->eax & 0xff, 46u);
     e->ecx = p->vcpus > 1 ? p->vcpus - 1 : 0;
     e->edx = 0;
     cpuid_filter(e, EBX, p);
@@ -432,7 +429,7 @@ static uint64_t cpuid_cr4_mask(const struct cpuid_table *table)
         {"pge", CR4_PGE},           {"fxsr", CR4_OSFXSR},       {"sse", CR4_OSXMMEXCPT},
         {"umip", CR4_UMIP},         {"fsgsbase", CR4_FSGSBASE}, {"pcid", CR4_PCIDE},
         {"xsave", CR4_OSXSAVE},     {"smep", CR4_SMEP},         {"smap", CR4_SMAP},
-        {"pku", CR4_PKE},
+        {"pku", CR4_PKE},           {"la57", CR4_LA57},
     };
     uint64_t mask = CR4_PCE;
 
@@ -450,7 +447,12 @@ static uint64_t cpuid_efer_mask(const struct cpuid_table *table)
 /* They take thousands of string comparisons, so that a write to CR4 doesn't make them. */
 static void cpuid_set_masks(struct cpuid_table *table)
 {
+    struct cpuid_entry *sizes = (struct cpuid_entry *)(uintptr_t)cpuid_find(table, 0x80000008, 0);
+
     table->cr4_mask = cpuid_cr4_mask(table);
+    table->linear_bits = table->cr4_mask & CR4_LA57 ? 57 : 48;
+    if (sizes)
+        sizes->eax = (sizes->eax & ~0xff00u) | table->linear_bits << 8;
     table->efer_mask = cpuid_efer_mask(table);
 }
 

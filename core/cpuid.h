@@ -24,6 +24,7 @@ struct cpuid_table {
     uint8_t basic[CPUID_RANGE], extended[CPUID_RANGE];
     struct cpuid_entry entries[CPUID_MAX_ENTRIES + 1]; /* by leaf, then subleaf */
     uint64_t cr4_mask, efer_mask; /* what the features shown allow to set; EFER: but LMA */
+    uint32_t linear_bits;         /* 57 with LA57, else 48 */
 };
 
 struct cpuid_policy {

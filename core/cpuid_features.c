@@ -82,6 +82,7 @@ const struct cpuid_feature cpuid_features[] = {
     {7, 0, C, 11, CPUID_XSTATE, "avx512_vnni"},
     {7, 0, C, 12, CPUID_XSTATE, "avx512_bitalg"},
     {7, 0, C, 14, CPUID_XSTATE, "avx512_vpopcntdq"},
+    {7, 0, C, 16, CPUID_HOST, "la57"},
     {7, 0, C, 22, CPUID_HOST, "rdpid"},
     {7, 0, C, 27, CPUID_HOST, "movdiri"},
     {7, 0, C, 28, CPUID_HOST, "movdir64b"},

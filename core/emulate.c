@@ -346,7 +346,7 @@ static bool emulate_mov(struct vcpu *vcpu, const struct exit_memory *access, con
     if (!insn_decode_mov(bytes, &mov) || !mov_register_plain(&mov) || !mov_matches(vcpu, &mov, access) ||
         !mov_at_device(vcpu, access->gpa))
         return false;
-    if (vcpu->sites)
+    if (vcpu->sites && !(code->walk.cr4 & CR4_LA57))
         site_learn(vcpu->sites, &vcpu->vm->mem, code->walk.cr3, vcpu->rip, &mov);
     mov_do(vcpu, &mov, access->gpa);
     return true;

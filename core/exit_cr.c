@@ -53,7 +53,7 @@ static bool exit_cr4_valid(struct vcpu *vcpu, uint64_t cr4)
 
     if (cr4 & ~vcpu->vm->cpuid.cr4_mask)
         return false;
-    if ((efer & EFER_LMA) && !(cr4 & CR4_PAE))
+    if ((efer & EFER_LMA) && (!(cr4 & CR4_PAE) || (cr4 ^ vcpu_get(vcpu, REG_CR4)) & CR4_LA57))
         return false;
     if ((cr4 & CR4_PCIDE) && !(vcpu_get(vcpu, REG_CR4) & CR4_PCIDE))
         return (efer & EFER_LMA) && !(vcpu_get(vcpu, REG_CR3) & CR3_PCID_MASK);

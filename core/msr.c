@@ -225,9 +225,12 @@ static bool write_switched(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return vcpu_ops->set_msr(vcpu, msr, value) == 0;
 }
 
+/* It has to be canonical by the widest addresses that the CPU has, whether CR4.LA57 is set or not (SDM volume 1, 3.3.7.1). */
 static bool write_address(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-    if ((uint64_t)((int64_t)(value << 16) >> 16) != value)
+    uint32_t unused = 64 - vcpu->vm->cpuid.linear_bits;
+
+    if ((uint64_t)((int64_t)(value << unused) >> unused) != value)
         return false;
     return write_switched(vcpu, msr, value);
 }

@@ -51,7 +51,7 @@ struct vcpu_ops {
     void (*get_seg)(struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);
     void (*set_seg)(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_segment *in);
     uint32_t (*get_cpl)(struct vcpu *vcpu);
-    /* Of a vCPU that is loaded. In 64-bit mode, which has four levels of page tables: true, and CR3. */
+    /* Of a vCPU that is loaded. In 64-bit mode with four levels of page tables: true, and CR3. */
     bool (*get_long_root)(struct vcpu *vcpu, uint64_t *cr3);
     /* All that fetching and carrying out an instruction depends on, at once. */
     void (*get_code)(struct vcpu *vcpu, struct vcpu_code *out);

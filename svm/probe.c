@@ -7,6 +7,7 @@
 #define EXT1_EDX_PAGE1G BIT(26)
 #define EXT1_EDX_RDTSCP BIT(27)
 #define BASIC7_INVPCID  BIT(10)
+#define BASIC7_LA57     BIT(16) /* of ECX */
 #define BASICD1_XSAVES  BIT(3)
 #define SVM_EDX_NP      BIT(0)
 #define SVM_EDX_SVML    BIT(2)
@@ -67,5 +68,7 @@ uint64_t probe_caps(const struct svm_cpuid *id)
         bits |= BIT(CAP_INVPCID);
     if (id->basicd1_eax & BASICD1_XSAVES)
         bits |= BIT(CAP_XSAVES);
+    if (id->basic7_ecx & BASIC7_LA57)
+        bits |= BIT(CAP_LA57);
     return bits;
 }

@@ -17,9 +17,11 @@
 #define BASIC_ANY_ERROR_CODE BIT(56)
 /*
  * The revision of Bochs 3.0, which no CPU has. It delivers a virtual interrupt though the guest's IF is 0 if a host interrupt
- * comes at that moment, which a kernel doesn't survive. A Bochs in which that is mended says so by another revision.
+ * comes at that moment, which a kernel doesn't survive. A Bochs in which that is mended says so by another revision. Either panics
+ * when it is to enter a guest with CR4.LA57 from a host without.
  */
-#define BASIC_REVISION_BOCHS 0x2b
+#define BASIC_REVISION_BOCHS  0x2b
+#define BASIC_REVISION_MENDED 0x2c
 /* VMX_MISC (A.6). */
 #define MISC_TIMER_SHIFT(m)  ((uint32_t)((m)&31))
 #define MISC_ACTIVITY(m)     ((uint32_t)((m) >> 6 & 7))

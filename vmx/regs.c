@@ -191,7 +191,8 @@ uint32_t vmx_get_cpl(struct vcpu *vcpu)
 /* Long mode has paging, so that the guest's CR3 is the VMCS's. */
 bool vmx_get_long_root(struct vcpu *vcpu, uint64_t *cr3)
 {
-    if (!(vmx_vcpu(vcpu)->efer & EFER_LMA) || !(vmread_surely(VMCS_GUEST_ACCESS(SEG_CS)) & SEG_ATTR_L))
+    if (!(vmx_vcpu(vcpu)->efer & EFER_LMA) || vmx_vcpu(vcpu)->cr4 & CR4_LA57 ||
+        !(vmread_surely(VMCS_GUEST_ACCESS(SEG_CS)) & SEG_ATTR_L))
         return false;
     *cr3 = vmread_surely(VMCS_GUEST_CR3);
     return true;

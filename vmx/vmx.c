@@ -14,6 +14,7 @@
 
 #define CPUID_1_ECX_VMX       BIT(5)
 #define CPUID_7_EBX_INVPCID   BIT(10)
+#define CPUID_7_ECX_LA57      BIT(16)
 #define CPUID_D1_EAX_XSAVES   BIT(3)
 #define CPUID_EXT1_EDX_RDTSCP BIT(27)
 
@@ -45,6 +46,8 @@ static struct caps insns_of_cpuid(void)
 
     if (last >= 7 && cpuid(7, 0).ebx & CPUID_7_EBX_INVPCID)
         insns.bits |= BIT(CAP_INVPCID);
+    if (last >= 7 && cpuid(7, 0).ecx & CPUID_7_ECX_LA57)
+        insns.bits |= BIT(CAP_LA57);
     if (last >= 0xd && cpuid(0xd, 1).eax & CPUID_D1_EAX_XSAVES)
         insns.bits |= BIT(CAP_XSAVES);
     if (last_extended >= 0x80000001 && cpuid(0x80000001, 0).edx & CPUID_EXT1_EDX_RDTSCP)

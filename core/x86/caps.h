@@ -22,6 +22,7 @@
     X(XSAVES, "xsaves")   /* guest may use XSAVES */                                                         \
     X(RDTSCP, "rdtscp")   /* guest may use RDTSCP/RDPID and TSC_AUX */                                       \
     X(INVPCID, "invpcid") /* guest may use INVPCID */                                                        \
+    X(LA57, "la57")       /* guest may use five levels of page tables */                                     \
     X(ASID, "asid")       /* VPID, or more than one ASID: tagged TLB */                                      \
     /* VMX */                                                                                                \
     X(UG, "ug") /* unrestricted guest: real mode and no paging */                                            \

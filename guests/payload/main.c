@@ -39,6 +39,7 @@ static const struct {
     {"hv", test_hv},
     {"clocks", test_clocks},
     {"modes", test_mode_walk},
+    {"levels", test_levels},
     {"mmio", test_mmio},
 };
 

@@ -4,7 +4,7 @@
 
         extern gdt, modes_gdt, modes_idt, modes_pae, modes_legacy, modes_main_tss, modes_gate
         extern modes_results, modes_count
-        global modes_walk, modes_low, modes_low_end, modes_task32, modes_task16, modes_fault, modes_low_real
+        global modes_walk, levels_switch, modes_low, modes_low_end, modes_task32, modes_task16, modes_fault, modes_low_real
         global modes_stack_top, modes_task_stack_top, modes_vm86_stack_top
 
 CODE64 equ 0x08                         ; selectors of modes_gdt
@@ -223,6 +223,39 @@ long_again:
         pop r12
         pop rbp
         pop rbx
+        ret
+
+; void levels_switch(uint64_t cr3, uint64_t cr4): other page tables, of as many levels as CR4.LA57 says, which can only be
+; changed without paging. All of them map this code where it is.
+levels_switch:
+        pushfq
+        cli
+        mov [long_rsp], rsp
+        sgdt [long_gdt]
+        lgdt [walk_gdt]
+        push CODE32
+        push .narrow
+        retfq
+        bits 32
+.narrow:
+        mov eax, DATA
+        mov ds, eax
+        mov ss, eax
+        paging off
+        mov cr4, esi
+        mov cr3, edi
+        paging on
+        jmp CODE64:.wide
+        bits 64
+.wide:  mov rsp, [long_rsp]
+        lgdt [long_gdt]
+        push 0x08
+        push .flat
+        retfq
+.flat:  mov eax, 0x10
+        mov ds, eax
+        mov ss, eax
+        popfq
         ret
 
         bits 32

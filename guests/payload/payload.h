@@ -120,7 +120,7 @@ extern bool on_keel;  /* Keel's CPUID signature is there */
 extern bool on_kvm;   /* KVM's, in the usual place */
 extern bool on_tcg;   /* QEMU's own CPU, bare or under a hypervisor: it is known to be wrong in places */
 extern bool on_intel; /* the vendor string */
-extern uint64_t page_directory[2048];
+extern uint64_t pml4[512], page_directory[2048];
 extern uint64_t gdt[];
 extern uint64_t tss[];
 extern const char *cmdline;
@@ -221,6 +221,7 @@ void test_hpet(void);
 void test_clocks(void);
 void test_instructions(void);
 void test_mode_walk(void);
+void test_levels(void);
 void test_real(void);
 void test_mmio(void);
 NORETURN void fault_run(const char *kind);

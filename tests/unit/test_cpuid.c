@@ -82,8 +82,24 @@ static void host_only_features_are_hidden(void **state)
     assert_false(cpuid_has(&t, 1, 2, 15));         /* PDCM */
     assert_false(cpuid_has(&t, 0x80000001, 2, 2)); /* SVM */
     assert_false(cpuid_has(&t, 7, 1, 2));          /* SGX */
-    assert_false(cpuid_has(&t, 7, 2, 16));         /* LA57 */
     assert_null(cpuid_find(&t, 0xa, 0));           /* performance counters */
+}
+
+/* How wide a linear address can be goes with it. */
+static void five_levels_can_be_hidden(void **state)
+{
+    struct cpuid_table t = build(1, 7, ~0ull);
+
+    (void)state;
+    assert_true(cpuid_has(&t, 7, 2, 16) && t.cr4_mask & CR4_LA57);
+    assert_int_equal(cpuid_find(&t, 0x80000008, 0)->eax, 57 << 8 | 46);
+    assert_int_equal(t.linear_bits, 57);
+    cpuid_hide(&t, cpuid_feature_find("la57"));
+    assert_false(cpuid_has(&t, 7, 2, 16) || t.cr4_mask & CR4_LA57);
+    assert_int_equal(cpuid_find(&t, 0x80000008, 0)->eax, 48 << 8 | 46);
+    t = build(1, 7, ~BIT(CAP_LA57));
+    assert_false(cpuid_has(&t, 7, 2, 16));
+    assert_int_equal(t.linear_bits, 48);
 }
 
 static void hypervisor_is_shown(void **state)
@@ -240,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(host_only_features_are_hidden, setup),
+        cmocka_unit_test_setup(five_levels_can_be_hidden, setup),
         cmocka_unit_test_setup(hypervisor_is_shown, setup),
         cmocka_unit_test_setup(paravirtual_features_are_chosen, setup),
         cmocka_unit_test_setup(clock_leaf_suits_linux, setup),

@@ -263,6 +263,12 @@ static void test_addresses(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
         assert_true(takes(addresses[i], 0xffff800000000000));
         assert_true(value_of(addresses[i]) == 0xffff800000000000);
+        assert_true(takes(addresses[i], 0x0000800000000000)); /* whatever CR4.LA57 is */
+        assert_false(takes(addresses[i], 0x0100000000000000));
+    }
+    cpuid_hide(&fake.vm.cpuid, cpuid_feature_find("la57"));
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+        assert_true(takes(addresses[i], 0xffff800000000000));
         assert_false(takes(addresses[i], 0x0000800000000000));
     }
 }

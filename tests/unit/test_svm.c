@@ -79,6 +79,7 @@ static void probe_sees_svm_locked_off(void **state)
 static void probe_finds_each_feature(void **state)
 {
     struct svm_cpuid all = {.basic7_ebx = UINT32_MAX,
+                            .basic7_ecx = UINT32_MAX,
                             .basicd1_eax = UINT32_MAX,
                             .ext1_edx = UINT32_MAX,
                             .svm_ebx = UINT32_MAX,
@@ -91,7 +92,7 @@ static void probe_finds_each_feature(void **state)
     assert_int_equal(probe_caps(&all), BIT(CAP_NEST2M) | BIT(CAP_NEST1G) | BIT(CAP_ASID) | BIT(CAP_NRIPS) |
                                            BIT(CAP_VMCB_CLEAN) | BIT(CAP_FLUSH_ASID) |
                                            BIT(CAP_DECODE_ASSISTS) | BIT(CAP_PLE) | BIT(CAP_RDTSCP) |
-                                           BIT(CAP_INVPCID) | BIT(CAP_XSAVES));
+                                           BIT(CAP_INVPCID) | BIT(CAP_XSAVES) | BIT(CAP_LA57));
 }
 
 static void reset_state_passes_checks(void **state)
