@@ -198,6 +198,7 @@ void vm_run(struct vm *vm)
         }
     }
     vmshare_settle(vm);
+    vmballoon_settle(vm);
     vm->resting = false;
     vm->parked = 0;
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
@@ -205,6 +206,8 @@ void vm_run(struct vm *vm)
     __atomic_store_n(&vm->paused, false, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
         run_start(vm->vcpus[i]);
+    if (vmballoon_busy(vm)) /* on_parked waits for who has called this */
+        vm_rest(vm);
 }
 
 bool vm_pause(struct vm *vm)

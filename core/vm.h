@@ -5,6 +5,7 @@
 #include "core/cpuid.h"
 #include "core/lib/types.h"
 #include "core/vcpu.h"
+#include "core/vmballoon.h"
 #include "core/vmshare.h"
 #include "mm/frame.h"
 #include "mm/gmem.h"
@@ -76,6 +77,8 @@ struct vm {
     uint32_t share_count;
     struct vmshare shares[VM_SHARES_MAX];
     bool shares_ended;
+    struct vmballoon
+        *balloon; /* memory that it gave up for a while; NULL: it has none of these (core/vmballoon.h) */
     bool resting; /* the pause is vm_rest's: vm_run is due as soon as all vCPUs are parked */
     struct bus pio, mmio, msr;
     struct lock devices;       /* guards the device models but the LAPICs, and `timers` */
@@ -131,7 +134,7 @@ bool vm_pause(struct vm *vm);
 
 /*
  * What the guest sees of memory is to change: if it runs, its vCPUs are brought to rest and go on at once. vm_run does the
- * changes. From one of its own vCPUs, or while it doesn't run.
+ * changes. From one of its own vCPUs, while it doesn't run, or where on_parked can't come in between.
  */
 void vm_rest(struct vm *vm);
 

@@ -140,7 +140,7 @@ bool vmmem_scrub(struct vm *vm)
 static int vmmem_free_leaf(void *ctx, const struct pt_leaf *leaf)
 {
     if (leaf->addr >= DISK_BASE && leaf->addr - DISK_BASE < DISK_SIZE + WINDOW_SIZE &&
-        guestram_owner(leaf->hpa) == vm_owner(ctx))
+        guestram_owner(leaf->hpa) == vm_owner(ctx) && !vmballoon_is_sink(ctx, leaf->hpa))
         guestram_free(leaf->hpa, leaf->len);
     return 0;
 }
@@ -153,6 +153,7 @@ void vmmem_free(struct vm *vm)
     hostspace_free(&vm->space);
     pt_free(&vm->nested);
     vmshare_leave(vm);
+    vmballoon_free(vm);
     vm->disk_used = 0;
     gmem_init(&vm->mem, (void *)(uintptr_t)WINDOW_BASE);
 }

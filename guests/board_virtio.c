@@ -130,6 +130,47 @@ static void rng_init(struct board *board, const struct board_devices *devices, u
         log_warn("vm=%s: no random number device: this CPU has neither RDSEED nor RDRAND", board->vm->name);
 }
 
+/* -- the balloon ------------------------------------------------------------------------------------------------ */
+
+static void page_give(void *ctx, uint64_t page)
+{
+    vmballoon_give(((struct board *)ctx)->vm, page);
+}
+
+static bool page_take(void *ctx, uint64_t page)
+{
+    return vmballoon_take(((struct board *)ctx)->vm, page);
+}
+
+static void pages_empty(void *ctx)
+{
+    vmballoon_empty(((struct board *)ctx)->vm);
+}
+
+static void pages_settle(void *ctx)
+{
+    struct vm *vm = ((struct board *)ctx)->vm;
+
+    if (vmballoon_busy(vm))
+        vm_rest(vm);
+}
+
+static void balloon_init(struct board *board, const struct board_devices *devices)
+{
+    const struct virtio_balloon_config config = {
+        .give = page_give,
+        .take = page_take,
+        .empty = pages_empty,
+        .settle = pages_settle,
+        .ctx = board,
+        .packed = !devices->split_rings,
+    };
+
+    board->virtio.has_balloon = devices->balloon;
+    if (devices->balloon)
+        virtio_balloon_init(&board->virtio.balloon, &board->virtio.host, board_free_slot(board), &config);
+}
+
 /* -- all of them ------------------------------------------------------------------------------------------------ */
 
 int board_virtio_init(struct board *board, const struct board_devices *devices)
@@ -155,6 +196,7 @@ int board_virtio_init(struct board *board, const struct board_devices *devices)
     if (err)
         return err;
     rng_init(board, devices, &slot);
+    balloon_init(board, devices);
     return board_vsock_init(board, devices);
 }
 
@@ -172,6 +214,8 @@ void board_virtio_reset(struct board *board)
         virtio_reset(&b->console.v);
     if (b->has_rng)
         virtio_reset(&b->rng.v);
+    if (b->has_balloon)
+        virtio_reset(&b->balloon.v);
     if (b->vsock)
         virtio_reset(&b->vsock->v);
 }

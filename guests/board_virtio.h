@@ -3,6 +3,7 @@
 
 #include "core/console.h"
 #include "core/lib/drbg.h"
+#include "drivers/virt/virtio_balloon.h"
 #include "drivers/virt/virtio_blk.h"
 #include "drivers/virt/virtio_console.h"
 #include "drivers/virt/virtio_net.h"
@@ -34,7 +35,7 @@ struct board_devices {
     struct board_net nets[BOARD_DEVICES];
     uint32_t shmem_count;
     struct board_shmem_from shmems[VM_SHARES_MAX];
-    bool rng, console;
+    bool rng, console, balloon;
     uint32_t port_count;
     const char *ports[VIRTIO_CONSOLE_PORTS - 1]; /* names of further ports of the console */
     uint32_t cid;                                /* of a socket device; 0: there is none */
@@ -58,7 +59,8 @@ struct board_virtio {
     struct virtio_blk *blks;
     struct virtio_net *nets;
     struct virtio_scsi *scsi; /* with the CD-ROM drives; NULL: there are none */
-    bool has_console, has_rng;
+    bool has_console, has_rng, has_balloon;
+    struct virtio_balloon balloon;
     struct virtio_console console;
     uint32_t port_count;
     struct board_port *ports;

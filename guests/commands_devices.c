@@ -90,6 +90,15 @@ static void dev_scsi(const struct vm *vm, const struct virtio_scsi *scsi)
     }
 }
 
+static void dev_balloon(const struct vm *vm, const struct virtio_balloon *b)
+{
+    dev_common(vm, &b->v);
+    monitor_print("vm=%s slot=%u target_kib=%llu actual_kib=%llu gone_mib=%llu inflated=%llu deflated=%llu",
+                  vm->name, b->v.pci.slot, (ull)virtio_balloon_target(b) * PAGE_SIZE / KiB,
+                  (ull)virtio_balloon_actual(b) * PAGE_SIZE / KiB, (ull)vmballoon_gone(vm) / MiB,
+                  (ull)b->inflated, (ull)b->deflated);
+}
+
 static void dev_vsock(const struct vm *vm, const struct virtio_vsock *s)
 {
     dev_common(vm, &s->v);
@@ -120,7 +129,7 @@ static void dev_look(struct vm *vm, const struct launch_args *args)
     (void)args;
     monitor_print("vm=%s devices=%u", vm->name,
                   b->blk_count + (b->scsi != NULL) + b->net_count + b->has_console + b->has_rng +
-                      (b->vsock != NULL) + s->count);
+                      b->has_balloon + (b->vsock != NULL) + s->count);
     for (uint32_t i = 0; i < b->blk_count; i++) {
         dev_common(vm, &b->blks[i].v);
         disk_show(vm, i);
@@ -135,6 +144,8 @@ static void dev_look(struct vm *vm, const struct launch_args *args)
         dev_common(vm, &b->console.v);
     if (b->has_rng)
         dev_common(vm, &b->rng.v);
+    if (b->has_balloon)
+        dev_balloon(vm, &b->balloon);
     if (b->vsock)
         dev_vsock(vm, b->vsock);
     for (uint32_t i = 0; i < s->count; i++)
@@ -283,9 +294,40 @@ static int command_net(uint32_t count, const char *const *words)
     return order_run(&order, count, words);
 }
 
+/* args->a: the memory that the VM is to have, in bytes. */
+static void balloon_look(struct vm *vm, const struct launch_args *args)
+{
+    struct board_virtio *b = virtio_of(vm);
+    uint64_t memory = launch_spec(vm->id)->memory;
+    uint32_t pages;
+
+    if (!b->has_balloon) {
+        monitor_print("vm=%s error=no-balloon", vm->name);
+        return;
+    }
+    pages = (uint32_t)((memory - MIN(memory, args->a)) / PAGE_SIZE);
+    lock_take(&vm->devices);
+    virtio_balloon_set_target(&b->balloon, pages);
+    lock_drop(&vm->devices);
+    monitor_print("vm=%s memory_mib=%llu balloon_mib=%llu", vm->name, (ull)memory / MiB,
+                  (ull)pages * PAGE_SIZE / MiB);
+}
+
+static int command_balloon(uint32_t count, const char *const *words)
+{
+    struct launch_args args = {0};
+    uint32_t vm;
+
+    if (count != 3 || !str_number(words[2], true, &args.a))
+        return ERR_INVALID;
+    vm = command_find(words[1]);
+    return vm == LAUNCH_NONE ? 0 : command_result(vm, launch_visit(vm, balloon_look, &args));
+}
+
 int commands_devices_init(void)
 {
     static const struct monitor_command commands[] = {
+        {"balloon", "NAME SIZE", "has a VM's balloon leave it so much memory", command_balloon},
         {"dev", "NAME", "shows a VM's disks, networks and other devices, with their queues", command_dev},
         {"disk", "[NAME [INDEX] [iops=N] [bps=SIZE]]", "shows disks, or sets a limit; 0 is none",
          command_disk},

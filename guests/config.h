@@ -94,6 +94,7 @@ struct config_vm {
     enum pv_kind pv; /* which paravirtual interface its kernel is shown */
     bool rng;        /* a virtio entropy device */
     bool console;    /* a virtio console */
+    bool balloon;    /* a virtio memory balloon */
     uint32_t cid;    /* of a virtio socket device; 0: there is none */
     uint32_t cid_line;
     uint32_t rings;                /* what its virtio devices offer: enum config_rings */

@@ -334,6 +334,7 @@ static const struct key keys[] = {
     {.name = "virtio_console", .set = set_yes_no, .takes = "yes or no", FIELD(console)},
     {.name = "virtio_port", .set = set_port, .takes = "the name of a port", .repeatable = true},
     {.name = "vsock", .set = set_cid, FIELD(cid), .min = 3, .max = UINT32_MAX - 1},
+    {.name = "balloon", .set = set_yes_no, .takes = "yes or no", FIELD(balloon)},
     {.name = "rng", .set = set_yes_no, .takes = "yes or no", FIELD(rng)},
     {.name = "debug_exit", .set = set_yes_no, .takes = "yes or no", FIELD(debug_exit)},
     {.name = "watchdog", .set = set_number, FIELD(watchdog), .min = 0, .max = DAY},

@@ -155,6 +155,7 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
         .rng = vm->rng,
         .console = vm->console,
         .cid = vm->cid,
+        .balloon = vm->balloon,
         .split_rings = vm->rings == RINGS_SPLIT,
         .keyboard = vm->keyboard,
         .watchdog = vm->watchdog,

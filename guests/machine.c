@@ -212,7 +212,7 @@ uint64_t machine_disk_bytes(const struct machine_spec *spec)
 uint64_t machine_memory_bytes(const struct machine_spec *spec)
 {
     return ALIGN_DOWN(spec->memory, GUESTRAM_BLOCK) + ALIGN_UP(spec->firmware.len, GUESTRAM_BLOCK) +
-           machine_disk_bytes(spec);
+           machine_disk_bytes(spec) + (spec->balloon ? vmballoon_bytes() : 0);
 }
 
 static int machine_build(struct vm *vm, const struct machine_spec *spec, uint64_t bytes)
@@ -226,7 +226,9 @@ static int machine_build(struct vm *vm, const struct machine_spec *spec, uint64_
     }
     machine_cpuid(vm, spec);
     machine_pv(vm, spec);
-    err = machine_vcpus(vm, spec);
+    err = spec->balloon ? vmballoon_init(vm) : 0;
+    if (!err)
+        err = machine_vcpus(vm, spec);
     if (!err)
         err = machine_board(vm, spec);
     if (err)
@@ -335,6 +337,8 @@ int machine_load(struct vm *vm, const struct machine_spec *spec)
     uint64_t before;
     int err = vm_reset(vm);
 
+    if (!err)
+        err = vmballoon_refill(vm);
     if (err)
         return err;
     if (!machine_reset_at)

@@ -51,7 +51,7 @@ struct machine_spec {
     struct machine_shmem shmems[CONFIG_MAX_SHMEMS];
     uint32_t port_count;
     const char *ports[CONFIG_MAX_PORTS]; /* of its virtio console */
-    bool rng, console;
+    bool rng, console, balloon;
     enum pv_kind pv;
     uint32_t cid;     /* of its socket device; 0: it has none */
     bool split_rings; /* its virtio devices offer no packed ones */

@@ -136,6 +136,7 @@ int machine_devices(struct vm *vm, const struct machine_spec *spec, struct board
                                   .split_rings = spec->split_rings,
                                   .entropy = entropy_read,
                                   .cid = spec->cid,
+                                  .balloon = spec->balloon,
                                   .port_count = spec->port_count};
     for (uint32_t i = 0; i < spec->port_count; i++)
         out->ports[i] = spec->ports[i];

@@ -14,6 +14,7 @@
 #define GUARD       (ARENA + 0x80000) /* filled with a pattern, and never given to a device */
 #define GUARD_BYTES 0x10000u
 #define PATTERN     0x6b6b6b6bu
+#define BALLOON     5
 #define ROUNDS      400
 #define NOWHERE     0x4000000000ull /* beyond all memory */
 #define DEVICE      0xd0000000ull   /* where PCI devices may be */
@@ -21,7 +22,8 @@
 #define ROM         0xe0000ull
 
 static uint32_t seed = 12345;
-static uint32_t wrong; /* devices that didn't come back */
+static uint64_t needed; /* features without which the device doesn't come up */
+static uint32_t wrong;  /* devices that didn't come back */
 
 uint32_t attack_random(void)
 {
@@ -52,7 +54,7 @@ static void settle(struct vdev *d, const char *what)
 {
     uint8_t status = vdev_status(d);
 
-    if (vdev_up(d, VIRTIO_VERSION_1))
+    if (vdev_up(d, needed))
         return;
     wrong++;
     print("# device %u after %s: status %#x, then %#x", d->id, what, status, vdev_status(d));
@@ -64,7 +66,7 @@ static void attack_features(struct vdev *d)
 {
     uint64_t offered = vdev_offered(d);
 
-    expect("attack.unoffered", vdev_negotiate(d, VIRTIO_VERSION_1 | BIT(50)), false);
+    expect("attack.unoffered", vdev_negotiate(d, needed | BIT(50)), false);
     expect("attack.old-driver", vdev_negotiate(d, offered & ~VIRTIO_VERSION_1), false);
     vdev_set_status(d, 0);
     vdev_set_status(d, VIRTIO_DRIVER_OK);
@@ -83,7 +85,7 @@ static void attack_features(struct vdev *d)
 static void attack_addresses(struct vdev *d)
 {
     for (uint32_t i = 0; i < 40; i++) {
-        if (!vdev_negotiate(d, VIRTIO_VERSION_1)) {
+        if (!vdev_negotiate(d, needed)) {
             settle(d, "addresses");
             continue;
         }
@@ -185,7 +187,7 @@ static void attack_changing(struct vdev *d)
     for (uint32_t i = 0; i < ROUNDS / 4; i++) {
         for (uint32_t queue = 0; queue < d->queues; queue++)
             vq_kick(d, queue);
-        vdev_up(d, VIRTIO_VERSION_1);
+        vdev_up(d, needed);
     }
     over = true;
     check("attack.other-cpu", smp_end(1));
@@ -205,7 +207,8 @@ static uint64_t words_sum(uint64_t from, uint32_t bytes)
 
 static void attack_device(struct vdev *d, bool two)
 {
-    check("attack.up", vdev_up(d, VIRTIO_VERSION_1));
+    needed = VIRTIO_VERSION_1 | (d->id == BALLOON ? 1 : 0);
+    check("attack.up", vdev_up(d, needed));
     attack_features(d);
     attack_addresses(d);
     attack_chains(d);

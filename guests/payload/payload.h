@@ -231,6 +231,8 @@ void smp_run_tests(uint32_t cpus);
 void beat_run(uint32_t period_ms, uint32_t ms);
 /* Against its own devices. */
 void attack_run(uint32_t cpus);
+/* Gives memory up and takes it again, as the balloon's target says. */
+void balloon_run(void);
 /* With another VM, over the memory that they share. */
 void share_run(uint32_t cpus);
 /* With another VM, by their socket devices; `other` is its number. */

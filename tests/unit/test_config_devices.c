@@ -43,6 +43,7 @@ static void test_values(void **state)
     expect_line("vsock = 2", "vsock takes a number from 3 to 4294967294, not '2'");
     expect_line("vsock = 4294967295", "vsock takes a number from 3 to 4294967294, not '4294967295'");
     expect_line("keyboard = usb", "keyboard takes auto, yes or no, not 'usb'");
+    expect_line("balloon = 1", "balloon takes yes or no, not '1'");
     expect_line("rng = maybe", "rng takes yes or no, not 'maybe'");
     expect_line("virtio_console = hvc0", "virtio_console takes yes or no, not 'hvc0'");
 }
