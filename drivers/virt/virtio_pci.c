@@ -197,7 +197,7 @@ static void common_write(struct virtio *v, uint32_t offset, uint32_t size, uint6
 
 /* -- accesses --------------------------------------------------------------------------------------------------- */
 
-/* Bytes of the field at that offset: 4.1.3.1 has drivers use just these, and halves of what has 64 bits. */
+/* Bytes of the field at that offset. */
 static uint32_t field_size(uint32_t offset)
 {
     if (offset < CONFIG_VECTOR)
@@ -207,16 +207,21 @@ static uint32_t field_size(uint32_t offset)
     return offset >= QUEUE_DESC && offset < QUEUE_NOTIFY_DATA ? 8 : 2;
 }
 
+/*
+ * 4.1.3.1 has drivers access fields as a whole, or by halves where they have 64 bits; but iPXE reads the features as words, and a
+ * part of a field can be told without changing anything.
+ */
 static enum bus_result common_access(struct virtio *v, struct bus_access *access)
 {
-    uint32_t offset = (uint32_t)access->addr, field = field_size(offset);
+    uint32_t offset = (uint32_t)access->addr, field = field_size(offset), part = MIN(field, 4u);
+    uint32_t start = ALIGN_DOWN(offset, part);
 
-    if (!IS_ALIGNED(offset, access->size) || (access->size != field && (field != 8 || access->size != 4)))
+    if (!IS_ALIGNED(offset, access->size) || access->size > field || (access->write && access->size < part))
         return BUS_UNCLAIMED;
     if (access->write)
         common_write(v, offset, access->size, access->value);
     else
-        access->value = common_read(v, offset);
+        access->value = common_read(v, start) >> 8 * (offset - start);
     return BUS_OK;
 }
 

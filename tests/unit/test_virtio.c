@@ -83,6 +83,9 @@ static void test_features(void **state)
 
         set(0, 4, half);
         assert_int_equal(reg(4, 4), offered[half]);
+        assert_int_equal(reg(4, 2), offered[half] & 0xffff); /* as iPXE does */
+        assert_int_equal(reg(6, 2), offered[half] >> 16);
+        assert_int_equal(reg(7, 1), offered[half] >> 24);
     }
     set(8, 4, 0);
     assert_int_equal(reg(12, 4), 0x10000020);
