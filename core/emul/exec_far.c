@@ -160,7 +160,7 @@ int exec_ret_far(struct emul *e)
 {
     uint32_t size = e->insn->op_size, cpl = privilege_read(e);
     uint64_t selector;
-    struct far to;
+    struct far to = {0};
     int err = stack_read(e, 0, size, 1, &to.rip);
 
     if (!err)

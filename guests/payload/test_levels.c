@@ -49,8 +49,8 @@ static void test_memory(void)
 static void test_code(void)
 {
     uint32_t (*leaf)(void) = (uint32_t(*)(void))((uint64_t)leaf_7_ecx | WIDE);
-    uint32_t (*device)(volatile uint32_t *) =
-        (uint32_t(*)(volatile uint32_t *))((uint64_t)device_read | WIDE);
+    uint32_t (*device)(volatile uint32_t *) = (uint32_t(*)(volatile uint32_t *))((uint64_t)device_read |
+                                                                                 WIDE);
     volatile uint32_t *wide = (volatile uint32_t *)((uint64_t)IOAPIC_MMIO | WIDE);
 
     IOAPIC_MMIO[0] = IOAPIC_READ;
