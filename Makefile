@@ -229,6 +229,10 @@ LOAD := $(addprefix build/guest/,rt.gz stress.gz iperf.gz)
 $(LOAD) &: tests/setup/guest-load tests/setup/apt-lib.sh tests/setup/elf-lib.sh
 	@tests/setup/guest-load
 
+OTHERS := build/guest/memtest.bin build/guest/ipxe.iso
+$(OTHERS) &: tests/setup/guest-others tests/setup/apt-lib.sh
+	@tests/setup/guest-others
+
 # A Debian on a disk.
 DEBIAN := build/guest/debian.img build/guest/debian.gz build/guest/tools.img
 $(DEBIAN) &: tests/setup/debian tests/setup/debian-init tests/setup/apt-lib.sh tests/setup/elf-lib.sh
@@ -257,7 +261,7 @@ run: deps
 PAYLOADS := $(PAYLOAD_IMAGES)
 
 .PHONY: test test-setup test-system system-inputs soak check format bench clean
-system-inputs: build/keel.elf build/keelconf $(GUEST) $(LOAD) $(DEBIAN) $(BOCHS) $(PAYLOADS)
+system-inputs: build/keel.elf build/keelconf $(GUEST) $(LOAD) $(OTHERS) $(DEBIAN) $(BOCHS) $(PAYLOADS)
 
 test-setup:
 	@$(PYTHON) tests/run-setup $(if $(K),-k '$(K)')

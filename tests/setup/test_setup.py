@@ -187,6 +187,13 @@ def test_guest_cut_off(tree):
     assert tree.read("called").count("called") >= 2
 
 
+def test_guest_others(tree):
+    tree.index(ipxe="")
+    tree.write("build/guest/deb/memtest86+_1_amd64.deb", "")
+    tree.program("dpkg-deb", "")
+    tree.fails("setup/guest-others", "the download of Debian's package 'ipxe' failed")
+
+
 # debian
 
 
