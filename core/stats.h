@@ -30,7 +30,7 @@ enum stats_exit {
 
 struct stats {
     uint64_t exits[STATS_EXIT_COUNT];
-    uint64_t interrupts; /* injected */
+    uint64_t interrupts; /* injected: not all there are, see vcpu_interrupts */
     /* Counted by whoever calls it, from any core. */
     uint64_t calls;   /* host IPIs to the core on which it ran */
     uint64_t wakeups; /* from HLT */

@@ -42,18 +42,27 @@ static void tmr_set(struct vapic *a, uint8_t vector, bool level_triggered)
         __atomic_fetch_and(word, ~bit, __ATOMIC_RELAXED);
 }
 
-bool vapic_post(struct vapic *a, uint8_t vector, bool level_triggered)
+/* True if it wasn't there. How often the CPU then delivers one isn't told to anybody: they are counted here. */
+static ALWAYS_INLINE bool request(struct vapic *a, uint64_t requests[4], uint8_t vector)
 {
     uint64_t bit = BIT(vector % 64);
 
+    if (__atomic_fetch_or(&requests[vector / 64], bit, __ATOMIC_SEQ_CST) & bit)
+        return false;
+    __atomic_fetch_add(&a->accepted, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+bool vapic_post(struct vapic *a, uint8_t vector, bool level_triggered)
+{
     tmr_set(a, vector, level_triggered);
     if (UNLIKELY(level_triggered)) {
-        bool new = !(__atomic_fetch_or(&a->late[vector / 64], bit, __ATOMIC_SEQ_CST) & bit);
+        bool new = request(a, a->late, vector);
 
         vapic_touch(a, VAPIC_STALE_CONTROLS);
         return new;
     }
-    __atomic_fetch_or(&a->requests[vector / 64], bit, __ATOMIC_SEQ_CST);
+    request(a, a->requests, vector);
     return !(__atomic_fetch_or(&a->control, VAPIC_ON, __ATOMIC_SEQ_CST) & VAPIC_ON);
 }
 

@@ -31,6 +31,7 @@ struct vapic {
     uint64_t late[4]; /* level-triggered requests */
     uint32_t stale;   /* VAPIC_STALE_...; set from any core */
     enum vapic_mode mode;
+    uint64_t accepted; /* requests that weren't waiting already, since the vCPU was made; from any core */
 };
 _Static_assert(offsetof(struct vapic, requests) == PAGE_SIZE, "the descriptor begins a page");
 _Static_assert(offsetof(struct vapic, late) == PAGE_SIZE + 64, "SDM table 30-1");

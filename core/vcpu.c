@@ -3,6 +3,7 @@
 #include "core/emul/decode.h"
 #include "core/exit.h"
 #include "core/fetch.h"
+#include "core/vapic.h"
 #include "core/vcpu_ops.h"
 #include "core/x86/cr.h"
 
@@ -23,6 +24,13 @@ void vcpu_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
         vcpu_set_rip(vcpu, value);
     else
         vcpu_ops->set(vcpu, reg, value);
+}
+
+uint64_t vcpu_interrupts(const struct vcpu *vcpu)
+{
+    uint64_t accepted = vcpu->vapic ? __atomic_load_n(&vcpu->vapic->accepted, __ATOMIC_RELAXED) : 0;
+
+    return accepted + __atomic_load_n(&vcpu->stats.interrupts, __ATOMIC_RELAXED);
 }
 
 /* The length of the instruction at RIP by decoding it: for CPUs that don't tell. 0 if it can't be fetched. */

@@ -147,6 +147,9 @@ struct vcpu {
 uint64_t vcpu_get(struct vcpu *vcpu, enum vcpu_reg reg);
 void vcpu_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
 
+/* How many Keel has injected or, where the CPU delivers them, put into its LAPIC. */
+uint64_t vcpu_interrupts(const struct vcpu *vcpu);
+
 static inline void vcpu_set_rip(struct vcpu *vcpu, uint64_t rip)
 {
     vcpu->rip = rip;

@@ -26,7 +26,7 @@ static void stats_vcpu(struct vcpu *vcpu)
         len = MIN(len, sizeof(kinds) - 1);
     }
     monitor_print("vm=%s vcpu=%u run_us=%llu interrupts=%llu calls=%llu wakeups=%llu exits=%llu%s other=%llu",
-                  vcpu->vm->name, vcpu->index, (ull)run_time(vcpu) / 1000, (ull)vcpu->stats.interrupts,
+                  vcpu->vm->name, vcpu->index, (ull)run_time(vcpu) / 1000, (ull)vcpu_interrupts(vcpu),
                   (ull)vcpu->stats.calls, (ull)vcpu->stats.wakeups, (ull)vcpu->exits, kinds,
                   (ull)(vcpu->exits > known ? vcpu->exits - known : 0));
 }

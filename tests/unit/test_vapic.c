@@ -61,6 +61,24 @@ static void test_first_request_notifies(void **state)
     assert_int_equal(vlapic_peek(&apic), -1); /* nothing to inject, ever */
 }
 
+/* Each vector that is to be delivered once more, and none for a request that is one with another. */
+static void test_requests_are_counted(void **state)
+{
+    uint64_t before = page.accepted;
+
+    (void)state;
+    vlapic_post(&apic, 0x41, false);
+    vlapic_post(&apic, 0x41, false);
+    vlapic_post(&apic, 0x92, true);
+    vlapic_post(&apic, 0x92, true);
+    vlapic_post(&apic, 0x0f, false); /* illegal */
+    assert_int_equal(page.accepted - before, 2);
+    vapic_collect(&page);
+    vlapic_post(&apic, 0x41, false);
+    vlapic_receive_init(&apic);
+    assert_int_equal(page.accepted - before, 3);
+}
+
 static void test_delivery_and_eoi(void **state)
 {
     (void)state;
@@ -268,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_first_request_notifies, start_shared),
+        cmocka_unit_test_setup(test_requests_are_counted, start_shared),
         cmocka_unit_test_setup(test_delivery_and_eoi, start_shared),
         cmocka_unit_test_setup(test_level_triggered_waits_for_an_exit, start_shared),
         cmocka_unit_test_setup(test_edges_tell_their_highest, start_shared),
