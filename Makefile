@@ -187,7 +187,7 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(SUPPORT:%.c=build/fuzz/o
 
 # What iso/mkiso asks about a keel.conf: the hypervisor's own parser.
 KEELCONF := iso/keelconf.c core/cpuid_features.c core/x86/caps.c guests/option.c $(sort $(wildcard guests/config*.c)) \
-	$(addprefix core/lib/,format.c log.c string.c)
+	$(addprefix core/lib/,format.c lock.c log.c string.c)
 
 build/keelconf: $(KEELCONF:%.c=build/host/%.o)
 	$(call quiet,CC)$(CC) $^ -o $@

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/vcpu_ops.h"
 #include "core/lib/error.h"
+#include "core/lib/lock.h"
 #include "core/x86/asm.h"
 #include "core/x86/cpu_init.h"
 #include "core/x86/features.h"
@@ -286,6 +287,8 @@ void cores_start(const struct acpi_info *acpi, const struct options *options, NO
     void *page = hostmap_device(lapic_base(), PAGE_SIZE, PT_UC);
 
     cores_run = run;
+    if (features_virtual())
+        lock_be_unfair();
     lapic_init(page);
     if (!page || lapic_enable())
         boot_fail("the local APIC can't be put into %s mode", cap(CAP_X2APIC) ? "x2APIC" : "xAPIC");

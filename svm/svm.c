@@ -6,6 +6,7 @@
 #include "core/lib/string.h"
 #include "core/vcpu_ops.h"
 #include "core/x86/asm.h"
+#include "core/x86/features.h"
 #include "core/x86/msr.h"
 #include "core/x86/msr_safe.h"
 #include "core/x86/percpu.h"
@@ -19,8 +20,7 @@
 #define LEAF_EXTENDED 0x80000000u
 #define LEAF_SVM      0x8000000au
 
-#define LEAF_HYPERVISOR        0x40000000u
-#define CPUID_1_ECX_HYPERVISOR BIT(31)
+#define LEAF_HYPERVISOR 0x40000000u
 
 struct svm_limits svm_limits;
 struct control_maps svm_maps;
@@ -70,7 +70,7 @@ static bool on_tcg(void)
     struct cpuid_regs r = cpuid(LEAF_HYPERVISOR, 0);
     uint32_t words[3] = {r.ebx, r.ecx, r.edx};
 
-    return (leaf(1, 0).ecx & CPUID_1_ECX_HYPERVISOR) && memcmp(words, signature, sizeof words) == 0;
+    return features_virtual() && memcmp(words, signature, sizeof words) == 0;
 }
 
 static int svm_init(void)

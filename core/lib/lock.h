@@ -13,13 +13,11 @@ struct lock {
         0, 0                                                                                                 \
     }
 
-static inline void lock_take(struct lock *l)
-{
-    uint32_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+/* On cores that can be made to stand still, as those of a virtual machine: whoever comes first takes a lock that is free. */
+void lock_be_unfair(void);
 
-    while (UNLIKELY(__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket))
-        __builtin_ia32_pause();
-}
+/* For lock_take. */
+void lock_wait(struct lock *l);
 
 /* Takes the lock if nobody holds it or waits for it. */
 static inline bool lock_try(struct lock *l)
@@ -28,6 +26,12 @@ static inline bool lock_try(struct lock *l)
 
     return __atomic_compare_exchange_n(&l->next, &ticket, ticket + 1, false, __ATOMIC_ACQUIRE,
                                        __ATOMIC_RELAXED);
+}
+
+static inline void lock_take(struct lock *l)
+{
+    if (UNLIKELY(!lock_try(l)))
+        lock_wait(l);
 }
 
 static inline void lock_drop(struct lock *l)

@@ -6,6 +6,8 @@
 #include "core/x86/msr.h"
 #include "core/x86/pat.h"
 
+#define CPUID_1_ECX_HYPERVISOR BIT(31)
+
 enum cpuid_reg { EAX, EBX, ECX, EDX };
 
 struct feature {
@@ -95,6 +97,11 @@ static void pat_set(void)
     wrmsr(MSR_PAT, HOST_PAT);
     wbinvd();
     write_cr3(read_cr3());
+}
+
+bool features_virtual(void)
+{
+    return cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR;
 }
 
 void features_enable(void)

@@ -1,0 +1,115 @@
+/* Locks: who gets them in which order, and that nobody else does meanwhile. */
+#include "core/lib/lock.h"
+
+#include <pthread.h>
+
+#include "tests/unit/support.h"
+
+#define THREADS 4
+#define ROUNDS  20000
+
+static struct lock lock;
+static uint64_t count;
+
+static void test_free_and_held(void **state)
+{
+    (void)state;
+    assert_false(lock_held(&lock));
+    lock_take(&lock);
+    assert_true(lock_held(&lock));
+    assert_false(lock_try(&lock));
+    lock_drop(&lock);
+    assert_true(lock_try(&lock));
+    lock_drop(&lock);
+    assert_false(lock_held(&lock));
+}
+
+static void *adder(void *arg)
+{
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        lock_take(&lock);
+        count = *(volatile uint64_t *)&count + 1;
+        lock_drop(&lock);
+    }
+    return arg;
+}
+
+static void add_from_all(void)
+{
+    pthread_t threads[THREADS];
+
+    count = 0;
+    for (uint32_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, adder, NULL), 0);
+    for (uint32_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(count, THREADS * ROUNDS);
+    assert_false(lock_held(&lock));
+}
+
+/* One that waits, first in line. */
+static void *taker(void *arg)
+{
+    lock_take(&lock);
+    count++;
+    lock_drop(&lock);
+    return arg;
+}
+
+/* Behind one that waits, another one has to wait, too, although nobody holds the lock. */
+static void test_queue(void **state)
+{
+    pthread_t first;
+    uint32_t next;
+
+    (void)state;
+    count = 0;
+    lock_take(&lock);
+    next = lock.next;
+    assert_int_equal(pthread_create(&first, NULL, taker, NULL), 0);
+    while (__atomic_load_n(&lock.next, __ATOMIC_SEQ_CST) == next)
+        ;
+    lock_drop(&lock);
+    lock_take(&lock);
+    assert_int_equal(count, 1);
+    lock_drop(&lock);
+    pthread_join(first, NULL);
+}
+
+static void test_fair(void **state)
+{
+    (void)state;
+    add_from_all();
+}
+
+/* Who waits is in no queue: the next comer may be sooner. Comes last. */
+static void test_unfair(void **state)
+{
+    pthread_t first;
+
+    (void)state;
+    lock_be_unfair();
+    count = 0;
+    lock_take(&lock);
+    assert_int_equal(pthread_create(&first, NULL, taker, NULL), 0);
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        assert_int_equal(lock.next - lock.serving, 1);
+        sched_yield();
+    }
+    lock_drop(&lock);
+    pthread_join(first, NULL);
+    assert_int_equal(count, 1);
+    add_from_all();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_free_and_held),
+        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_fair),
+        cmocka_unit_test(test_unfair),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
