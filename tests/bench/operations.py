@@ -1,4 +1,5 @@
-"""What is measured, and what it may cost: the budgets of DESIGN 8, in instructions, for both vendors."""
+"""What is measured, and what it may cost, in instructions, for both vendors: the budgets of the design, and for what it gives
+none (a wake-up, a switch, the start of a VM, a vCPU's memory, many VMs) bounds a little above what was first measured."""
 from collections import namedtuple
 
 # what: as the table says it; key: as the payload prints it; budget: or None; mean: of all runs, not the least of them
@@ -60,9 +61,9 @@ INTERRUPTS = [
     Operation("TSC deadline to handler, from HLT", "deadline-wakes"),
     Operation("IPI to a running vCPU's handler [1]", "ipi-running", 900),
     Operation("its sender's exit alone [1]", "ipi-running-send"),
-    Operation("IPI to a halted vCPU's handler [1]", "ipi-halted"),
+    Operation("IPI to a halted vCPU's handler [1]", "ipi-halted", 1500),
     Operation("its sender's exit alone [1]", "ipi-halted-send"),
-    Operation("IPI, HLT, switch to the other vCPU's handler", "ipi-switch"),
+    Operation("IPI, HLT, switch to the other vCPU's handler", "ipi-switch", 2500),
 ]
 
 OPERATIONS = INSTRUCTIONS + DEVICES + INTERRUPTS
@@ -91,17 +92,17 @@ WHOLE = [
 
 WHOLE += [
     Whole("hypervisor entry to first guest instruction", "entry-to-guest", 30000000),
-    Whole("vm start to first guest instruction, modules' copy left out", "start-to-guest"),
+    Whole("vm start to first guest instruction, modules' copy left out", "start-to-guest", 1000000),
     Whole("the copy of its modules", "start-copy"),
     Whole("pool of a VM of 2 vCPUs and 512 MiB, KiB", "pool-kib", 512),
-    Whole("pool of each vCPU, KiB", "pool-vcpu-kib"),
+    Whole("pool of each vCPU, KiB", "pool-vcpu-kib", 64),
     Whole("exits of an idle Debian in a second", "idle-exits", None, "%.1f"),
     Whole("its interrupts in a second, all of its timer", "idle-interrupts", None, "%.1f"),
     Whole("times that it woke without one", "idle-other", 0),
     Whole("making and starting of 1 VM", "scale-1"),
     Whole("making and starting of each of 8 VMs", "scale-8"),
     Whole("making and starting of each of 64 VMs", "scale-64"),
-    Whole("time for each of 64 VMs to that for each of 8", "scale-time", None, "%.3f"),
+    Whole("time for each of 64 VMs to that for each of 8", "scale-time", 1.1, "%.3f"),
     Whole("pool of each of 64 VMs to that of 1, of 1 vCPU and 24 MiB", "scale-pool", 1, "%.3f"),
     Whole("Linux boot to init, exits", "linux-exits"),
     Whole("Linux boot to init, times bare", "linux", 1.03, "%.3f"),

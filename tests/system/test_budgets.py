@@ -6,7 +6,9 @@ import re
 
 import images
 import pytest
-from bench.operations import OPERATIONS
+import vms
+from bench.operations import OPERATIONS, WHOLE
+from monitor import Monitor
 
 MEAN_MORE = 100     # a mean has the exits of Keel's own in it
 
@@ -51,3 +53,26 @@ def test_ipi_between_cores(kind, machine):
     found = figures(keel)
     assert "ipi-running" in found
     assert beyond(found, OVER[kind.name]) == []
+
+
+def budget_of(key):
+    return next(whole.budget for whole in WHOLE if whole.key == key)
+
+
+def cost_of_each(machine, directory, count):
+    """Of so many VMs that are made and started at once: seconds, and KiB of the pool."""
+    sections = [vms.vm("m%02d" % n, cmdline="fault=hang", memory="24M") for n in range(count)]
+    keel = vms.boot(machine, directory, ["[keel]\non_idle = monitor\n"] + sections, counted=True, memory=1024)
+    keel.machine.expect(r"m%02d\| fault hang" % (count - 1), 120)
+    pools = [int(row["pool_kib"]) for row in Monitor(keel).enter().table("vm list")]
+    assert len(pools) == count
+    planned, running = keel.events("plan")[-1]["seconds"], keel.events("vm", state="running")[-1]["seconds"]
+    keel.machine.kill()
+    return (running - planned) / count, sum(pools) / count
+
+
+def test_scale(machine, tmp_path):
+    """Each of 32 VMs takes as much time and memory as each of 4; `make bench` has 64."""
+    few, many = (cost_of_each(machine, tmp_path, count) for count in (4, 32))
+    assert many[0] <= few[0] * budget_of("scale-time"), (few, many)
+    assert many[1] <= few[1] * budget_of("scale-pool"), (few, many)

@@ -55,7 +55,6 @@ def test_cap_alone(machine, tmp_path):
     assert near(vms.ran(keel, "capped")[0], MS * 0.10)
 
 
-@pytest.mark.only("qemu-svm", why="it is about the choice of cores, which no vendor has a part in, and Bochs is slow")
 def test_pinning(machine, tmp_path):
     """Two share a core that they are pinned to, a third has the other one to itself.
 
@@ -63,7 +62,7 @@ def test_pinning(machine, tmp_path):
     """
     keel = finish(machine, tmp_path, [vm("a", cmdline="hog=spin for=1000", cpus=0), vm("b", cmdline="hog=spin for=1000", cpus=1),
                                       vm("c", cmdline="hog=spin for=1000", cpus=1)],
-                  cores=2, counted=False)
+                  cores=2, counted=False, **SLOW)
     ran = {name: vms.ran(keel, name)[0] for name in "abc"}
     assert ran["a"] >= 950
     assert near(ran["b"], ran["c"], 30) and ran["b"] + ran["c"] <= 1500, ran
