@@ -1,7 +1,7 @@
 """A stock kernel of several CPUs under load: Debian's stress-ng, hackbench and cyclictest, and CPUs that come and go.
 
-In `make test` for seconds, on machines that count instructions for time and are slow ones, so that a busy host can't look like a
-stall. For minutes, in `make soak`, on QEMU's in real time, where the cores run at once and lose time as they like.
+Two CPUs on machines that count instructions for time and are slow ones, so that a busy host can't look like a stall. More of them on
+QEMU's in real time, where cores run at once, and lose time as the host likes: for seconds, and in `make soak` for minutes.
 """
 import os
 import re
