@@ -1,4 +1,5 @@
 """Memory that a VM gives up at the monitor's wish and takes again, and who has it meanwhile."""
+import random
 import time
 
 import pytest
@@ -7,6 +8,7 @@ import virtio
 import vms
 from monitor import Monitor
 
+ROUNDS = {"svm": 25, "vmx": 8}
 BALLOON = {"cmdline": "balloon", "balloon": "yes", "rng": "yes", "memory": "16M"}
 
 
@@ -46,8 +48,49 @@ def test_payload(machine, tmp_path):
     await_line(keel, "giver", "balloon given", 3)
     monitor.ask("vm stop giver")
     monitor.vm("giver", "stopped", reason="operator")
-    assert int(monitor.memory()["guest_free_mib"]) == before + 18      # its own and the balloon's block
+    assert int(monitor.memory()["guest_free_mib"]) == before + 18
     assert not keel.events("crash")
+
+
+def stop(monitor, name):
+    """Ends a VM that may come to its end by itself just now."""
+    monitor.ask("vm stop " + name)
+    give_up = time.monotonic() + monitor.machine.seconds(60)
+    while monitor.state(name) != "stopped" and time.monotonic() < give_up:
+        pass
+    assert monitor.state(name) == "stopped"
+
+
+def test_ends(kind, machine, tmp_path):
+    """Resets, pauses and ends while memory goes and comes, by chance: all of it is there afterwards, and a neighbour goes on."""
+    dice = random.Random(5)
+    sections = [vms.vm("giver", **BALLOON), vms.vm("beat", cmdline="beat=5 for=1000000")]
+    keel = vms.boot(machine, tmp_path, sections, options="on_idle=monitor", counted=True, memory=128)
+    monitor = Monitor(keel)
+    keel.machine.expect("ok balloon.up", 60)
+    monitor.enter()
+    before = int(monitor.memory()["guest_free_mib"])
+    for _ in range(ROUNDS.get(kind.vendor, 25)):
+        monitor.ask("balloon giver 12M")
+        for _ in range(dice.randrange(4)):
+            monitor.ask("dev giver")
+        order = dice.choice(["reset", "pause", "stop", "balloon"])
+        if order == "balloon":
+            monitor.ask("balloon giver 16M")
+        elif order != "stop":
+            monitor.ask("vm %s giver" % order)
+        else:
+            stop(monitor, "giver")
+            assert int(monitor.memory()["guest_free_mib"]) == before + 18      # its own and the balloon's block
+        if order == "pause":
+            monitor.ask("vm resume giver")
+        monitor.ask("vm start giver")       # if it has come to its end
+        assert monitor.table("audit")[-1]["result"] == "ok"
+    stop(monitor, "giver")
+    assert int(monitor.memory()["guest_free_mib"]) == before + 18
+    beats = vms.beats(keel, "beat")
+    assert len(beats) > 20 and max(beats) < 100000, beats
+    assert not keel.events("crash") and not [line for line in vms.output(keel, "giver") if line.startswith("not ok")]
 
 
 def figures(monitor):
