@@ -52,6 +52,7 @@ PURE_CORE := \
 	core/site.c \
 	core/stats.c \
 	core/timer.c \
+	core/trace_ring.c \
 	core/vapic.c \
 
 # elsewhere: these, and all of core/emul/, drivers/virt/ and guests/

@@ -12,6 +12,7 @@
 #include "core/console.h"
 #include "core/lib/panic.h"
 #include "core/run.h"
+#include "core/trace.h"
 #include "core/vcpu_ops.h"
 #include "core/x86/asm.h"
 #include "core/x86/panic.h"
@@ -97,6 +98,13 @@ static void boot_print(void)
               boot.loader);
 }
 
+static void trace_begin(void)
+{
+    if (options.trace && trace_start(options.trace))
+        log_error("the pool has no memory for a trace of %llu KiB for each core",
+                  (unsigned long long)(options.trace / KiB));
+}
+
 static NORETURN void core_run(void)
 {
     if (this_cpu()->index == 0 || options.test == TEST_REMOTE)
@@ -120,6 +128,7 @@ static NORETURN void boot_rest(void *arg)
     cores_start(&acpi_host, &options, core_run); /* all cores, in root mode or host mode */
     boot_print();                                /* event=boot */
     caps_print();                                /* event=cap */
+    trace_begin();                               /* if it is wanted */
     output_start();                              /* serial port and screen work beside the guests */
     vms_start(&boot, &options, entered);         /* the VMs: they run as soon as a core asks for work */
     core_run();

@@ -112,12 +112,12 @@ static void crash_stack(struct vcpu *vcpu, gva_t rsp)
 
 /* -- the last exits --------------------------------------------------------------------------------------------- */
 
-static const struct vcpu_trace *crash_trace_at(const struct vcpu *vcpu, uint32_t back)
+static const struct trace_exit *crash_trace_at(const struct vcpu *vcpu, uint32_t back)
 {
     return &vcpu->trace[(vcpu->exits - back) % VCPU_TRACE];
 }
 
-static bool crash_trace_same(const struct vcpu_trace *a, const struct vcpu_trace *b)
+static bool crash_trace_same(const struct trace_exit *a, const struct trace_exit *b)
 {
     return a->reason == b->reason && a->info == b->info && a->rip == b->rip;
 }
@@ -130,7 +130,7 @@ static uint32_t crash_trace(const struct vcpu *vcpu, uint32_t from)
     if (from == 1)
         log_error("  last %u of %llu exits, newest first:", count, (ull)vcpu->exits);
     for (uint32_t line = 0, next; line < TRACE_LINES && from <= count; line++, from = next) {
-        const struct vcpu_trace *t = crash_trace_at(vcpu, from);
+        const struct trace_exit *t = crash_trace_at(vcpu, from);
         char times[16] = "";
 
         for (next = from + 1; next <= count && crash_trace_same(t, crash_trace_at(vcpu, next)); next++)

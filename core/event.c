@@ -2,6 +2,7 @@
 #include "core/event.h"
 
 #include "core/exit.h"
+#include "core/trace.h"
 #include "core/vapic.h"
 #include "core/vcpu.h"
 #include "core/vcpu_ops.h"
@@ -103,6 +104,18 @@ static void event_merge_nmis(struct vcpu *vcpu)
                                 __ATOMIC_RELAXED);
 }
 
+static inline void event_trace(const struct vcpu *vcpu, enum event_type type, uint8_t vector)
+{
+    if (UNLIKELY(trace_on))
+        trace_injected(vcpu, type, vector);
+}
+
+static void event_inject(struct vcpu *vcpu, const struct event *event)
+{
+    vcpu_ops->inject(vcpu, event);
+    event_trace(vcpu, event->type, event->vector);
+}
+
 /* True if one waits. */
 static bool event_deliver_nmi(struct vcpu *vcpu, bool *injected)
 {
@@ -114,7 +127,7 @@ static bool event_deliver_nmi(struct vcpu *vcpu, bool *injected)
         event_merge_nmis(vcpu);
     if (*injected || !vcpu_ops->can_inject(vcpu, EVENT_NMI))
         return true;
-    vcpu_ops->inject(vcpu, &nmi);
+    event_inject(vcpu, &nmi);
     *injected = true;
     return __atomic_sub_fetch(&vcpu->events.nmi_pending, 1, __ATOMIC_RELAXED) > 0;
 }
@@ -131,6 +144,7 @@ static inline bool event_deliver_interrupt(struct vcpu *vcpu, bool injected)
     if (injected || !vcpu_ops->inject_interrupt(vcpu, (uint8_t)vector))
         return true;
     vcpu->stats.interrupts++;
+    event_trace(vcpu, EVENT_INTERRUPT, (uint8_t)vector);
     return vcpu->irqchip->accept(vcpu->irqchip_ctx, vector);
 }
 
@@ -141,7 +155,7 @@ static bool event_deliver_exception(struct vcpu *vcpu)
 
     if (UNLIKELY(events->exception.valid)) {
         /* An interrupt whose delivery faulted stays in `reinject` and is taken after the fault. */
-        vcpu_ops->inject(vcpu, &events->exception);
+        event_inject(vcpu, &events->exception);
         events->exception.valid = false;
         return true;
     }
@@ -149,7 +163,7 @@ static bool event_deliver_exception(struct vcpu *vcpu)
         /* An exception that went first may have cleared IF: then even an interrupt that was accepted already waits. */
         if (events->reinject.type == EVENT_INTERRUPT && !vcpu_ops->can_inject(vcpu, EVENT_INTERRUPT))
             return false;
-        vcpu_ops->inject(vcpu, &events->reinject);
+        event_inject(vcpu, &events->reinject);
         events->reinject.valid = false;
         return true;
     }

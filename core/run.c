@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/crash.h"
 #include "core/lib/panic.h"
+#include "core/trace.h"
 #include "core/vcpu_ops.h"
 #include "core/vm.h"
 #include "core/x86/asm.h"
@@ -270,6 +271,8 @@ static struct vcpu *run_next(struct run_core *core, uint64_t *retry)
     }
     if (vcpu->pv.steal & PV_ENABLED)
         pv_steal_begin(vcpu);
+    if (UNLIKELY(trace_on))
+        trace_ran(vcpu);
     run_slice(core);
     return vcpu;
 }
@@ -366,8 +369,10 @@ static bool run_has_work(struct vcpu *vcpu)
 }
 
 /* Its guest is told that it doesn't run, while its memory is there. */
-static void run_leave(struct vcpu *vcpu)
+static void run_leave(struct vcpu *vcpu, enum trace_left why)
 {
+    if (UNLIKELY(trace_on))
+        trace_left(vcpu, why);
     if (vcpu->pv.steal & PV_ENABLED)
         pv_steal_end(vcpu);
 }
@@ -379,7 +384,7 @@ static void run_block(struct run_core *core, struct vcpu *vcpu)
         timer_init(&vcpu->wakeup, &core->timers, run_wakeup);
         timer_arm(&vcpu->wakeup, clock_ns_at(vcpu->wake_tsc));
     }
-    run_leave(vcpu);
+    run_leave(vcpu, TRACE_HALTED);
     sched_block(&sched, this_cpu()->index, clock_now());
     if (run_has_work(vcpu))
         run_start(vcpu);
@@ -390,6 +395,8 @@ static void run_park(struct run_core *core, struct vcpu *vcpu)
 {
     struct vm *vm = vcpu->vm;
 
+    if (UNLIKELY(trace_on))
+        trace_left(vcpu, TRACE_PARKED);
     run_unload(core);
     /* Before it is blocked: nobody's kick may wake it then. */
     __atomic_store_n(&vcpu->parked, true, __ATOMIC_SEQ_CST);
@@ -419,7 +426,7 @@ static bool run_slice_goes_on(struct run_core *core)
     }
     if (LIKELY(rdtsc() < core->slice))
         return true;
-    run_leave(core->loaded);
+    run_leave(core->loaded, TRACE_PREEMPTED);
     sched_preempt(&sched, this_cpu()->index, clock_now());
     return false;
 }
@@ -494,6 +501,8 @@ static bool run_attend(struct run_core *core, struct vcpu *vcpu)
 static void run_vcpu(struct run_core *core, struct vcpu *vcpu)
 {
     while (run_attend(core, vcpu)) {
+        if (UNLIKELY(trace_on))
+            trace_entered();
         vcpu_ops->run(vcpu, core->deadline);
         interrupts_window();
     }

@@ -8,6 +8,7 @@
 #include "core/sched.h"
 #include "core/stats.h"
 #include "core/timer.h"
+#include "core/trace_ring.h"
 
 struct sites;
 struct vapic;
@@ -83,13 +84,6 @@ enum vcpu_state {
 #define VCPU_TRACE   64
 #define NO_APIC_PAGE UINT64_MAX
 
-/* One exit as the trace and a crash report show it. */
-struct vcpu_trace {
-    uint32_t reason; /* the vendor's exit reason or code */
-    uint32_t info;   /* the low half of its qualification or EXITINFO1 */
-    uint64_t rip;
-};
-
 struct vcpu {
     uint64_t gpr[REG_GPR_COUNT]; /* must stay first (vendor assembly). [REG_RSP] isn't valid: use vcpu_get */
     uint64_t rip;                /* valid after each exit, written back at entry */
@@ -139,8 +133,9 @@ struct vcpu {
     } msr_kept;          /* the last one read that is just a field of this struct */
     struct sites *sites; /* instructions that access devices, remembered; NULL: none are */
     uint64_t exits;
+    uint32_t trace_who; /* in events of core/trace.h */
     struct stats stats;
-    struct vcpu_trace trace[VCPU_TRACE]; /* of exit n in [n % VCPU_TRACE] */
+    struct trace_exit trace[VCPU_TRACE]; /* of exit n in [n % VCPU_TRACE] */
 };
 
 /* Register access by number; RSP and control registers go through the back end. CR values are the guest's view. */
@@ -195,12 +190,12 @@ static inline bool vcpu_unhindered(const struct vcpu *vcpu)
 }
 
 /* The entry of the trace that the exit which is being taken fills in. */
-static inline struct vcpu_trace *vcpu_trace_next(struct vcpu *vcpu)
+static inline struct trace_exit *vcpu_trace_next(struct vcpu *vcpu)
 {
     return &vcpu->trace[vcpu->exits++ % VCPU_TRACE];
 }
 
-static inline struct vcpu_trace *vcpu_trace_last(struct vcpu *vcpu)
+static inline struct trace_exit *vcpu_trace_last(struct vcpu *vcpu)
 {
     return &vcpu->trace[(vcpu->exits - 1) % VCPU_TRACE];
 }

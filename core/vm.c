@@ -6,6 +6,7 @@
 #include "core/lib/string.h"
 #include "core/run.h"
 #include "core/site.h"
+#include "core/trace_ring.h"
 #include "core/vapic.h"
 #include "core/vcpu_ops.h"
 #include "core/vmmem.h"
@@ -113,6 +114,7 @@ struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t weight, uint32_t cap, const str
         return NULL;
     vcpu->vm = vm;
     vcpu->index = vm->vcpu_count;
+    vcpu->trace_who = trace_who(vm->id, vcpu->index);
     vcpu->apic_page = NO_APIC_PAGE;
     timer_queue_init(&vcpu->timers);
     vcpu->timers.lone = true;

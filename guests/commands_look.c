@@ -153,7 +153,7 @@ static void trace_look(struct vm *vm, const struct launch_args *args)
         const struct vcpu *vcpu = vm->vcpus[i];
 
         for (uint32_t n = 1; n <= MIN(vcpu->exits, (uint64_t)VCPU_TRACE); n++) {
-            const struct vcpu_trace *t = &vcpu->trace[(vcpu->exits - n) % VCPU_TRACE];
+            const struct trace_exit *t = &vcpu->trace[(vcpu->exits - n) % VCPU_TRACE];
 
             monitor_print("vm=%s vcpu=%u exit=\"%s\" info=0x%x rip=0x%llx", vm->name, i,
                           vcpu_ops->exit_name(t->reason), t->info, (ull)t->rip);

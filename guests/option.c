@@ -1,6 +1,7 @@
 #include "guests/option.h"
 
 #include "core/lib/string.h"
+#include "core/trace_ring.h"
 
 #define POOL_MIN (4 * MiB)
 #define COM1     0x3f8
@@ -148,6 +149,16 @@ static bool set_pool(struct options *o, char *value)
     return true;
 }
 
+static bool set_trace(struct options *o, char *value)
+{
+    uint64_t bytes;
+
+    if (!str_number(value, true, &bytes) || bytes < TRACE_BYTES_MIN || bytes > TRACE_BYTES_MAX)
+        return false;
+    o->trace = bytes;
+    return true;
+}
+
 static bool set_cpus(struct options *o, char *value)
 {
     uint64_t count;
@@ -195,6 +206,7 @@ static const struct option table[] = {
     {"panic", set_panic, "halt, reboot or poweroff", false},
     {"pool", set_pool, "a size from 4M upwards", false},
     {"limit", set_limit, "a number of seconds from 1 to 1000000000", false},
+    {"trace", set_trace, "a size from 4K to 16M, for each core", false},
     {"cpus", set_cpus, "a number from 1 upwards", true},
     {"test", set_test, "fault, guard, assert, text, exec, null, nmi, remote, audit or plant", true},
 };
@@ -226,6 +238,8 @@ bool options_fill(struct options *o, const struct options *other)
         o->on_panic = other->on_panic;
     if (o->pool == 0)
         o->pool = other->pool;
+    if (o->trace == 0)
+        o->trace = other->trace;
     if (o->limit == 0)
         o->limit = other->limit;
     return other->disable[0] == '\0' || disable_add(o, other->disable);

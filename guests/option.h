@@ -39,6 +39,7 @@ struct options {
     enum option_idle on_idle;   /* on_idle=poweroff|reboot|halt|monitor */
     enum option_panic on_panic; /* panic=halt|reboot|poweroff */
     uint64_t pool;              /* pool=SIZE: the hypervisor's own memory; 0: unset */
+    uint64_t trace;             /* trace=SIZE: of each core's ring, on from the start; 0: unset */
     uint32_t limit;             /* limit=SECONDS, after which the machine ends; 0: none */
     uint32_t cpus;              /* cpus=N: use at most so many cores; 0: all */
     enum option_test test;      /* test=fault|guard|assert|text|exec|null|nmi|remote */

@@ -20,6 +20,8 @@ section .text
 %define SAVED_RBP  rsp + 64
 
 extern svm_exited
+extern svm_exited_traced
+extern trace_on
 
 ; void svm_run(struct vcpu *vcpu, hpa_t guest_vmcb, hpa_t host_vmcb): enters the guest, and again while svm_exited, which
 ; acts on the exit, returns the vCPU and not NULL
@@ -82,10 +84,12 @@ svm_run:
 
     lea rbp, [SAVED_RBP]                ; for stack traces
     mov rdi, rax
+    cmp byte [trace_on], 0
+    jne .traced
     call svm_exited
     test rax, rax
     jnz .enter
-
+.leave:
     add rsp, 24
     pop r15
     pop r14
@@ -94,3 +98,9 @@ svm_run:
     pop rbx
     pop rbp
     ret
+
+.traced:
+    call svm_exited_traced
+    test rax, rax
+    jnz .enter
+    jmp .leave

@@ -1,5 +1,6 @@
 /* Around each VMRUN: what goes into the VMCB before, and what comes out of it after. The hot path of every exit. */
 #include "core/run.h"
+#include "core/trace.h"
 #include "core/x86/cr.h"
 #include "core/x86/lapic.h"
 #include "core/x86/percpu.h"
@@ -15,6 +16,7 @@
 /* entry.asm. Returns when svm_exited has returned NULL. */
 void svm_run(struct vcpu *vcpu, hpa_t guest_vmcb, hpa_t host_vmcb);
 struct vcpu *svm_exited(struct vcpu *vcpu);
+struct vcpu *svm_exited_traced(struct vcpu *vcpu);
 
 /* entry.asm relies on these. */
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "the registers come first");
@@ -42,7 +44,7 @@ static void entry_flush(struct svm_vcpu *s)
 
 static void entry_trace(struct vcpu *vcpu, const struct vmcb *vmcb)
 {
-    struct vcpu_trace *t = vcpu_trace_next(vcpu);
+    struct trace_exit *t = vcpu_trace_next(vcpu);
 
     t->reason = (uint32_t)vmcb->exit_code;
     t->info = (uint32_t)vmcb->exit_info1;
@@ -150,7 +152,7 @@ static __attribute__((noinline)) void exit_attend(struct vcpu *vcpu)
 
 static inline void exit_collect(struct vcpu *vcpu, const struct vmcb *vmcb)
 {
-    struct vcpu_trace *trace = vcpu_trace_next(vcpu);
+    struct trace_exit *trace = vcpu_trace_next(vcpu);
     uint64_t rip = vmcb->rip;
 
     vcpu->gpr[REG_RAX] = vmcb->rax;
@@ -193,6 +195,16 @@ struct vcpu *svm_exited(struct vcpu *vcpu)
         return NULL;
     entry_write(vcpu, svm_vcpu(vcpu)->vmcb);
     return vcpu;
+}
+
+/* The same while the trace is on. */
+struct vcpu *svm_exited_traced(struct vcpu *vcpu)
+{
+    struct trace_event *event = trace_exit_begins(vcpu);
+    struct vcpu *again = svm_exited(vcpu);
+
+    trace_exit_ends(event, vcpu);
+    return again;
 }
 
 void svm_entry(struct vcpu *vcpu, uint64_t deadline)

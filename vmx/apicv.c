@@ -9,6 +9,7 @@
 #include "core/exit.h"
 #include "core/lib/error.h"
 #include "core/lib/string.h"
+#include "core/trace.h"
 #include "core/vapic.h"
 #include "core/vm.h"
 #include "core/vmmem.h"
@@ -98,6 +99,14 @@ static void eoi_exits_write(const struct vapic *a)
     vmwrite(VMCS_EOI_EXIT3, map[3]);
 }
 
+/* What the CPU takes next, when the guest lets it. Of what is posted to a guest that runs, we know nothing. */
+static void status_write(struct vmx_vcpu *v, uint64_t status)
+{
+    vmwrite(VMCS_GUEST_INTR_STATUS, status);
+    if (UNLIKELY(trace_on) && (uint8_t)status)
+        trace_injected(v->vcpu, TRACE_VIRTUAL, (uint8_t)status);
+}
+
 static NOINLINE void stale_settle(struct vmx_vcpu *v)
 {
     struct vapic *a = v->vcpu->vapic;
@@ -109,7 +118,7 @@ static NOINLINE void stale_settle(struct vmx_vcpu *v)
             mode_apply(v, a->mode);
         eoi_exits_write(a);
     }
-    vmwrite(VMCS_GUEST_INTR_STATUS, vapic_status(a));
+    status_write(v, vapic_status(a));
 }
 
 /* VM entry does the rest: it computes PPR anew and delivers what can be (27.3.2.5). */
@@ -126,7 +135,7 @@ void apicv_sync(struct vmx_vcpu *v)
     vector = vapic_collect_edges(a);
     status = vmread(VMCS_GUEST_INTR_STATUS);
     if (vector > (uint8_t)status)
-        vmwrite(VMCS_GUEST_INTR_STATUS, (status & ~0xffull) | vector);
+        status_write(v, (status & ~0xffull) | vector);
 }
 
 /* An access that isn't virtualized: a register that needs the model, or an unusual form. */

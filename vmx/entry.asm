@@ -34,6 +34,8 @@ SAVED_RBP   equ 6 * 8
 section .text
 
 extern vmx_exited
+extern vmx_exited_traced
+extern trace_on
 
 ; uint32_t vmx_run(struct vmx_frame *frame, bool launched): enters the guest, and again while vmx_exited, which acts on the
 ; exit, returns the vCPU and not NULL
@@ -106,7 +108,16 @@ vmx_run_exit:
     pop qword [rdi + RDI_AT]
     mov rsp, [rsp + GPR_TO_RSP]
     lea rbp, [rsp + SAVED_RBP]          ; for stack traces
+    cmp byte [rel trace_on], 0
+    jne .traced
     call vmx_exited
+    test rax, rax
+    jnz vmx_run.enter
+    xor eax, eax
+    jmp vmx_run.leave
+
+.traced:
+    call vmx_exited_traced
     test rax, rax
     jnz vmx_run.enter
     xor eax, eax

@@ -1,6 +1,7 @@
 /* Around each VM entry and exit. Every exit passes here: VMREADs and VMWRITEs are counted. */
 #include "core/exit.h"
 #include "core/run.h"
+#include "core/trace.h"
 #include "core/vapic.h"
 #include "core/x86/asm.h"
 #include "core/x86/cr.h"
@@ -108,7 +109,7 @@ static inline void exit_read_flags(struct vcpu *vcpu, struct vmx_vcpu *v)
 /* What every exit has. Returns its reason. */
 static inline uint64_t exit_read(struct vcpu *vcpu, struct vmx_vcpu *v)
 {
-    struct vcpu_trace *trace = vcpu_trace_next(vcpu);
+    struct trace_exit *trace = vcpu_trace_next(vcpu);
     uint64_t reason = vmread(VMCS_EXIT_REASON), rip = vmread_surely(VMCS_GUEST_RIP);
 
     v->reason = (uint32_t)reason;
@@ -175,6 +176,16 @@ struct vcpu *vmx_exited(struct vcpu *vcpu)
     if (vmx_vcpu(vcpu)->timed)
         preemption_arm(vmx_vcpu(vcpu));
     return vcpu;
+}
+
+/* The same while the trace is on. */
+struct vcpu *vmx_exited_traced(struct vcpu *vcpu)
+{
+    struct trace_event *event = trace_exit_begins(vcpu);
+    struct vcpu *again = vmx_exited(vcpu);
+
+    trace_exit_ends(event, vcpu);
+    return again;
 }
 
 void vmx_enter(struct vcpu *vcpu, uint64_t deadline)

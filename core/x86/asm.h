@@ -28,6 +28,19 @@ static inline void wrmsr(uint32_t msr, uint64_t value)
     __asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
 }
 
+struct tsc {
+    uint32_t low, high;
+};
+
+/* In the two parts in which it comes, for who only puts it somewhere. */
+static inline struct tsc rdtsc_parts(void)
+{
+    struct tsc t;
+
+    __asm__ volatile("rdtsc" : "=a"(t.low), "=d"(t.high));
+    return t;
+}
+
 static inline uint64_t rdtsc(void)
 {
     uint32_t lo, hi;

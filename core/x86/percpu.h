@@ -6,6 +6,7 @@
 
 #define CPU_MAX 256
 
+struct trace_ring;
 struct tss;
 struct vcpu;
 
@@ -13,8 +14,9 @@ struct cpu {
     struct cpu *self; /* must stay first: this_cpu() reads gs:0 */
     uint32_t index;   /* 0 = the boot core; dense */
     uint32_t apic_id;
-    bool online;       /* entered root mode or host mode */
-    struct vcpu *vcpu; /* whose guest state is loaded here (layer 0 never looks inside) */
+    bool online;              /* entered root mode or host mode */
+    struct vcpu *vcpu;        /* whose guest state is loaded here (layer 0 never looks inside) */
+    struct trace_ring *trace; /* core/trace.h; NULL until the trace is first switched on */
     void *stack_top;
     struct caps caps;
     const char *error; /* why this core can't be used */
@@ -34,4 +36,13 @@ static inline struct cpu *this_cpu(void)
 
     __asm__ volatile("mov %%gs:0, %0" : "=r"(c));
     return c;
+}
+
+/* this_cpu()->trace by one instruction. */
+static inline struct trace_ring *this_trace(void)
+{
+    struct trace_ring *r;
+
+    __asm__ volatile("mov %%gs:%c1, %0" : "=r"(r) : "i"(offsetof(struct cpu, trace)));
+    return r;
 }

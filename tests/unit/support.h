@@ -31,5 +31,10 @@ extern char support_panic_message[256]; /* of the last panic that was expected *
         support_panic_expected = 0;                                                                          \
     } while (0)
 
+/* The last event that would be in the trace, and how many were. */
+extern struct support_traced {
+    uint32_t count, who, code;
+} support_traced;
+
 /* A 64-bit xorshift: *state must not be 0. */
 uint64_t support_random(uint64_t *state);

@@ -458,6 +458,10 @@ static void test_keel(void **state)
         "not 'com1,fast'");
     expect_keel("pool = 1M", "pool takes a size from 4M upwards, not '1M'");
     expect_keel("limit = 0", "limit takes a number of seconds from 1 to 1000000000, not '0'");
+    expect_keel("trace = 4095", "trace takes a size from 4K to 16M, for each core, not '4095'");
+    expect_keel("trace = 17M", "trace takes a size from 4K to 16M, for each core, not '17M'");
+    expect_keel("trace = 4K", NULL);
+    assert_int_equal(c.keel.trace, 4 * KiB);
     expect_keel("limit = 60", NULL);
     assert_int_equal(c.keel.limit, 60);
     expect_keel("console = line", NULL);

@@ -1,4 +1,5 @@
 /* Event priorities, double faults and windows (SDM 6.9, 6.15), against a fake back end. */
+#include "core/trace.h"
 #include "tests/unit/support.h"
 
 #include "tests/unit/fake_vendor.h"
@@ -276,6 +277,38 @@ static void windows_close_when_nothing_waits(void **state)
     assert_true(!fake.windows[EVENT_NMI] && !fake.windows[EVENT_INTERRUPT]);
 }
 
+/* Whatever is injected, and only then and while it is on. */
+static void injections_are_traced(void **state)
+{
+    (void)state;
+    support_traced.count = 0;
+    fake.pending[0] = 0x31;
+    event_deliver(&fake.vcpu);
+    assert_int_equal(support_traced.count, 0);
+    trace_on = true;
+    fake_reset();
+    fake.pending[0] = 0x32;
+    fake.can_interrupt = false;
+    event_deliver(&fake.vcpu);
+    assert_int_equal(support_traced.count, 0);
+    fake.can_interrupt = true;
+    event_deliver(&fake.vcpu);
+    assert_int_equal(support_traced.count, 1);
+    assert_int_equal(support_traced.code, 0x32);
+    assert_int_equal(support_traced.who, TRACE_INJECT);
+    fake_reset();
+    event_raise(&fake.vcpu, EXC_GP, true, 0);
+    event_deliver(&fake.vcpu);
+    assert_int_equal(support_traced.count, 2);
+    assert_int_equal(support_traced.code, EVENT_EXCEPTION << 8 | EXC_GP);
+    fake_reset();
+    event_post_nmi(&fake.vcpu);
+    event_deliver(&fake.vcpu);
+    assert_int_equal(support_traced.count, 3);
+    assert_int_equal(support_traced.code, EVENT_NMI << 8 | EXC_NMI);
+    trace_on = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +328,7 @@ int main(void)
         cmocka_unit_test_setup(events_alone_leave_the_run_loop_out, setup),
         cmocka_unit_test_setup(posted_interrupts_leave_events_out, setup),
         cmocka_unit_test_setup(windows_close_when_nothing_waits, setup),
+        cmocka_unit_test_setup(injections_are_traced, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ static void test_all(void **state)
     (void)state;
     assert_int_equal(
         options_parse(&o, "console=focus  serial=com2,9600 log=debug disable=smap,apicv on_idle=halt "
-                          "pool=32M panic=reboot cpus=3 limit=600 test=guard disable=umip"),
+                          "pool=32M trace=1M panic=reboot cpus=3 limit=600 test=guard disable=umip"),
         0);
     assert_int_equal(o.console, CONSOLE_FOCUS);
     assert_int_equal(o.serial, SERIAL_PORT);
@@ -34,6 +34,7 @@ static void test_all(void **state)
     assert_string_equal(o.disable, "smap,apicv,umip");
     assert_int_equal(o.on_idle, IDLE_HALT);
     assert_int_equal(o.pool, 32 * MiB);
+    assert_int_equal(o.trace, MiB);
     assert_int_equal(o.on_panic, PANIC_REBOOT);
     assert_int_equal(o.cpus, 3);
     assert_int_equal(o.limit, 600);
