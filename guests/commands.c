@@ -171,5 +171,7 @@ int commands_init(void)
         err = commands_look_init();
     if (!err)
         err = commands_stats_init();
+    if (!err)
+        err = commands_trace_init();
     return err ? err : commands_devices_init();
 }

@@ -10,6 +10,7 @@ int commands_machine_init(void) MUST_CHECK;
 int commands_look_init(void) MUST_CHECK;
 int commands_stats_init(void) MUST_CHECK;
 int commands_devices_init(void) MUST_CHECK;
+int commands_trace_init(void) MUST_CHECK;
 /* One that does harm, and isn't there without the option test=plant. */
 int commands_plant_init(void) MUST_CHECK;
 /* Another fault on purpose, test=audit: what belongs to the VMs that were made is mapped for all. */
