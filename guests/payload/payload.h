@@ -237,6 +237,8 @@ void balloon_run(void);
 void share_run(uint32_t cpus);
 /* With another VM, by their socket devices; `other` is its number. */
 void sockets_run(uint32_t other);
+/* So many times: CPUID, RDMSR of the APIC base, IN from port 0x61, HLT until a timer's interrupt. */
+void steps_run(uint32_t rounds);
 /* All of the RAM: filled with a pattern, and looked through for it. */
 void pattern_write(void);
 void pattern_search(void);
