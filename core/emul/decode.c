@@ -8,6 +8,7 @@
 #define REX_R     BIT(2)
 #define REX_W     BIT(3)
 #define REX_FIXED 0x40
+#define PREFIX_OP 0x66
 
 /* The bytes not read yet. Running over the end is noted and looked at once, when the instruction is complete. */
 struct cursor {
@@ -52,7 +53,7 @@ static uint64_t cursor_signed(struct cursor *c, uint32_t size)
 static void prefix_note(struct insn *insn, uint8_t byte, uint8_t *segment)
 {
     switch (byte) {
-    case 0x66:
+    case PREFIX_OP:
         insn->op_prefix = true;
         break;
     case 0x67:
@@ -364,12 +365,24 @@ static inline void insn_reset(struct insn *insn, enum insn_mode mode)
 
 #define SIB_DISPLACEMENT 0x25 /* neither base nor index */
 
-/* The signed number of 0, 1 or 4 bytes at p. */
+/* The signed number of 0, 1, 2 or 4 bytes at p. */
 static inline uint64_t mov_number(const uint8_t *p, uint32_t size)
 {
     if (size == 4)
         return (uint64_t)(int32_t)get_le32(p);
+    if (UNLIKELY(size == 2))
+        return (uint64_t)(int16_t)get_le16(p);
     return size ? (uint64_t)(int8_t)*p : 0;
+}
+
+/* Of its operands, by opcode and prefixes. */
+static inline uint8_t mov_size(const struct insn_mov *mov)
+{
+    if (!(mov->opcode & 1))
+        return 1;
+    if (mov->rex & REX_W)
+        return 8;
+    return mov->op_prefix ? 2 : 4;
 }
 
 /* Where the bytes behind ModRM begin, and which base they have; a SIB is taken if it only says "no base, no index". */
@@ -398,16 +411,18 @@ bool insn_decode_mov(const uint8_t *bytes, struct insn_mov *mov)
     const uint8_t *p = bytes;
     uint32_t disp_size;
 
+    mov->op_prefix = *p == PREFIX_OP;
+    p += mov->op_prefix;
     mov->rex = (*p & 0xf0) == REX_FIXED ? *p++ : 0;
     mov->opcode = *p++;
     mov->modrm = *p++;
+    mov->size = mov_size(mov);
     mov->imm_size = 0;
     if ((mov->opcode & 0xfe) == 0xc6 && !(mov->modrm & 0x38))
-        mov->imm_size = mov->opcode & 1 ? 4 : 1;
+        mov->imm_size = MIN(mov->size, 4);
     else if ((mov->opcode & 0xfc) != 0x88)
         return false;
     mov->load = !mov->imm_size && mov->opcode & 2;
-    mov->size = !(mov->opcode & 1) ? 1 : mov->rex & REX_W ? 8 : 4;
     mov->reg = (mov->modrm >> 3 & 7) | (mov->rex & REX_R ? 8 : 0);
     p = mov_address(p, mov, &disp_size);
     if (!p)
@@ -426,6 +441,7 @@ static int mov_expand(const struct insn_mov *mov, struct insn *insn)
     insn->length = mov->length;
     insn->opcode = mov->opcode;
     insn->op_size = mov->size;
+    insn->op_prefix = mov->op_prefix;
     insn->rex = mov->rex;
     insn->has_modrm = insn->has_memory = true;
     insn->mod = mov->modrm >> 6;

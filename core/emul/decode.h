@@ -64,7 +64,7 @@ struct insn {
 int insn_decode(const uint8_t *bytes, size_t len, enum insn_mode mode, struct insn *out);
 /*
  * What nearly every access to a device is: MOV in 64-bit mode between a register (88H-8BH) or an immediate (C6H, C7H) and
- * [base + displacement] or [displacement], without prefixes but REX, base not being RSP.
+ * [base + displacement] or [displacement], without prefixes but 66H and, behind it, REX; base not being RSP.
  */
 struct insn_mov {
     uint8_t length;
@@ -74,9 +74,10 @@ struct insn_mov {
     uint8_t base;     /* enum vcpu_reg, also REG_RIP, or INSN_NO_REG */
     uint8_t imm_size; /* 0: from or to reg */
     bool load;
+    bool op_prefix;     /* 66 is there */
     uint64_t disp, imm; /* sign-extended */
 };
 
-#define INSN_MOV_MAX 12 /* REX, opcode, ModRM, SIB, disp32, imm32 */
+#define INSN_MOV_MAX 13 /* 66, REX, opcode, ModRM, SIB, disp32, imm32 */
 /* False: it is something else, for insn_decode, which agrees in everything. bytes has at least INSN_MOV_MAX. */
 bool insn_decode_mov(const uint8_t *bytes, struct insn_mov *out);
