@@ -89,7 +89,7 @@ int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte, uint64_t len)
     return 0;
 }
 
-bool gmem_guest_writable(const struct gmem *mem, gpa_t gpa, uint64_t len)
+bool gmem_guest_writable_any(const struct gmem *mem, gpa_t gpa, uint64_t len)
 {
     return range_backed(mem, gpa, len, true);
 }

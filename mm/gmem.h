@@ -44,5 +44,13 @@ int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf, uint64_t len) MUST_C
 int gmem_write(const struct gmem *mem, gpa_t gpa, const void *buf, uint64_t len) MUST_CHECK;
 int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte, uint64_t len) MUST_CHECK;
 /* True if the guest itself may write there. */
-bool gmem_guest_writable(const struct gmem *mem, gpa_t gpa, uint64_t len);
+bool gmem_guest_writable_any(const struct gmem *mem, gpa_t gpa, uint64_t len);
+static inline bool gmem_guest_writable(const struct gmem *mem, gpa_t gpa, uint64_t len)
+{
+    uint64_t offset = gpa - mem->largest.base;
+
+    if (LIKELY(offset < mem->largest.len && len <= mem->largest.len - offset && mem->largest.writable))
+        return true;
+    return gmem_guest_writable_any(mem, gpa, len);
+}
 uint64_t gmem_ram_bytes(const struct gmem *mem);

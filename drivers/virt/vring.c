@@ -95,7 +95,7 @@ struct vring_cursor vring_writable(const struct vring_chain *chain)
     return (struct vring_cursor){chain->parts + chain->readable, chain->parts + chain->count, 0};
 }
 
-uint8_t *vring_run(struct vring_cursor *cursor, uint64_t max, uint32_t *len)
+uint8_t *vring_run_any(struct vring_cursor *cursor, uint64_t max, uint32_t *len)
 {
     uint8_t *bytes;
 

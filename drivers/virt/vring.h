@@ -61,8 +61,20 @@ struct vring_cursor {
 };
 struct vring_cursor vring_readable(const struct vring_chain *chain);
 struct vring_cursor vring_writable(const struct vring_chain *chain);
+uint8_t *vring_run_any(struct vring_cursor *cursor, uint64_t max, uint32_t *len);
 /* The next piece that lies in one place, at most `max` bytes, and moves behind it; NULL at the end. */
-uint8_t *vring_run(struct vring_cursor *cursor, uint64_t max, uint32_t *len);
+static inline uint8_t *vring_run(struct vring_cursor *cursor, uint64_t max, uint32_t *len)
+{
+    const struct vring_part *part = cursor->part;
+    uint32_t offset = cursor->offset;
+
+    if (UNLIKELY(part == cursor->end ||
+                 max - 1 >= part->len - offset)) /* 0 bytes, too, are for vring_run_any */
+        return vring_run_any(cursor, max, len);
+    *len = (uint32_t)max;
+    cursor->offset = offset + *len;
+    return part->bytes + offset;
+}
 /* Copies from or to the next bytes; false if there are fewer. */
 bool vring_read(struct vring_cursor *cursor, void *buf, uint32_t len);
 bool vring_write(struct vring_cursor *cursor, const void *buf, uint32_t len);

@@ -21,9 +21,9 @@ struct vring_desc {
 /* Memory that a device may read or write: RAM, and for writing nothing that is ROM for the guest. */
 static inline uint8_t *vring_memory(const struct gmem *mem, gpa_t gpa, uint64_t len, bool write)
 {
-    uint8_t *bytes = gmem_ptr(mem, gpa, len);
-
-    return bytes && (!write || gmem_guest_writable(mem, gpa, len)) ? bytes : NULL;
+    if (UNLIKELY(write && !gmem_guest_writable(mem, gpa, len)))
+        return NULL;
+    return gmem_ptr(mem, gpa, len);
 }
 
 static inline uint16_t vring_load16(const uint8_t *p)
