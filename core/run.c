@@ -122,14 +122,14 @@ static void run_tell(uint32_t cpu)
 
 void run_start(struct vcpu *vcpu)
 {
-    run_tell(sched_wake(&sched, &vcpu->sched, clock_now()));
+    run_tell(sched_wake(&sched, &vcpu->sched, false, clock_now()));
 }
 
 /*
  * The state is read without the lock. A vCPU that is about to block looks at its events once more after it says so
  * (run_block), so that either it sees what is pending or we see that it is blocked.
  */
-static void run_interrupt(struct vcpu *vcpu, uint8_t look, uint8_t vector)
+static void run_interrupt(struct vcpu *vcpu, uint8_t look, uint8_t vector, bool patient)
 {
     uint32_t cpu;
 
@@ -139,7 +139,7 @@ static void run_interrupt(struct vcpu *vcpu, uint8_t look, uint8_t vector)
         if (__atomic_load_n(&vcpu->parked, __ATOMIC_RELAXED))
             break;
         __atomic_fetch_add(&vcpu->stats.wakeups, 1, __ATOMIC_RELAXED);
-        run_start(vcpu);
+        run_tell(sched_wake(&sched, &vcpu->sched, patient, clock_now()));
         break;
     case SCHED_RUNNING:
         cpu = __atomic_load_n(&vcpu->sched.cpu, __ATOMIC_RELAXED);
@@ -155,7 +155,12 @@ static void run_interrupt(struct vcpu *vcpu, uint8_t look, uint8_t vector)
 
 void vcpu_kick(struct vcpu *vcpu)
 {
-    run_interrupt(vcpu, LOOK_ALL, VECTOR_WAKE);
+    run_interrupt(vcpu, LOOK_ALL, VECTOR_WAKE, false);
+}
+
+void vcpu_kick_timers(struct vcpu *vcpu)
+{
+    run_interrupt(vcpu, LOOK_ALL, VECTOR_WAKE, true);
 }
 
 /* What runs here can't block at the same time, so that there is nothing to wake, and the back end is about to look. */
@@ -170,7 +175,7 @@ void vcpu_kick_events(struct vcpu *vcpu)
     if (run_is_here(vcpu))
         vcpu_look_events(vcpu);
     else
-        run_interrupt(vcpu, LOOK_EVENTS, VECTOR_EVENTS);
+        run_interrupt(vcpu, LOOK_EVENTS, VECTOR_EVENTS, false);
 }
 
 /* The core of one that runs, in its guest or about to go there, needs nothing but the interrupt, and no look behind it. */

@@ -246,11 +246,13 @@ static bool sched_cut_slice(struct sched *s, uint32_t cpu, uint64_t end)
 /* When the one that runs has to make room for one that is ready, or looks after one that its cap holds back. */
 static uint64_t sched_turn_end(const struct sched_entity *running, const struct sched_entity *e, uint64_t now)
 {
+    uint64_t turn = running->vruntime >= e->vruntime ? SCHED_GRAIN : SCHED_SLICE;
+
     if (e->release)
         return e->release;
     if (running->vruntime > e->vruntime + SCHED_GRAIN)
-        return now;
-    return MAX(now, running->started + (running->vruntime >= e->vruntime ? SCHED_GRAIN : SCHED_SLICE));
+        turn = e->patient ? SCHED_TURN : 0;
+    return MAX(now, running->started + turn);
 }
 
 /* An idle core takes it at once. A busy one is told if its slice ends earlier than it knows. */
@@ -270,7 +272,7 @@ static uint32_t sched_notify(struct sched *s, const struct sched_entity *e, uint
 
 /* -- transitions ------------------------------------------------------------------------------------------------ */
 
-uint32_t sched_wake(struct sched *s, struct sched_entity *e, uint64_t now)
+uint32_t sched_wake(struct sched *s, struct sched_entity *e, bool patient, uint64_t now)
 {
     uint32_t cpu = SCHED_NOWHERE;
 
@@ -278,6 +280,7 @@ uint32_t sched_wake(struct sched *s, struct sched_entity *e, uint64_t now)
     if (e->state == SCHED_BLOCKED) {
         sched_raise_floor(s, now);
         e->vruntime = MAX(e->vruntime, s->floor - MIN(s->floor, SCHED_CREDIT));
+        e->patient = patient;
         sched_enqueue(s, e, now);
         cpu = sched_notify(s, e, now);
     }
@@ -410,6 +413,7 @@ static void sched_start(struct sched *s, struct sched_entity *e, uint32_t cpu, u
 {
     sched_limit_lag(s, e, cpu);
     list_remove(&e->node);
+    e->patient = false;
     e->charged = e->started = now;
     e->waited += now > e->ready ? now - e->ready : 0;
     e->cpu = cpu;

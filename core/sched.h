@@ -14,6 +14,8 @@
 #define SCHED_SLICE  (5 * 1000 * 1000ull) /* ns that one runs while another waits */
 #define SCHED_GRAIN                                                                                          \
     (1000 * 1000ull) /* who wakes interrupts who runs if it is so far behind, or after a turn of so long */
+#define SCHED_TURN                                                                                           \
+    (50 * 1000ull) /* who wakes patiently interrupts no shorter one: what woke it may do so again and again */
 #define SCHED_CREDIT                                                                                         \
     (3 * 1000 * 1000ull) /* who wakes starts so far before the others: it runs soon, if not long */
 #define SCHED_LAG_MAX (20 * 1000 * 1000ull) /* no credit beyond this for time that one couldn't use */
@@ -58,6 +60,7 @@ struct sched_entity {
     uint64_t vruntime; /* ns, times SCHED_WEIGHT / weight */
     uint64_t rest;     /* what that division has left over, so that no short run is free */
     uint64_t charged;  /* when its run time was last counted up */
+    bool patient;      /* when it last woke; for as long as it is ready */
     bool held;         /* its core does something else: that time isn't counted */
     uint64_t started;  /* when its present turn began */
     uint64_t ran;      /* ns in all */
@@ -87,10 +90,10 @@ void sched_add_core(struct sched *s, uint32_t cpu);
 void sched_entity_init(struct sched_entity *e, uint32_t weight, uint32_t cap, const struct cpuset *allowed);
 
 /*
- * Blocked -> ready; nothing if it isn't blocked. Returns the core that should look at the queue, or SCHED_NOWHERE if
+ * Blocked -> ready; nothing if it isn't blocked. Who sends it more work by and by has it wake patiently. Returns the core that should look at the queue, or SCHED_NOWHERE if
  * no core has to be told.
  */
-uint32_t sched_wake(struct sched *s, struct sched_entity *e, uint64_t now);
+uint32_t sched_wake(struct sched *s, struct sched_entity *e, bool patient, uint64_t now);
 /* The running entity of `cpu` has nothing to do any more. */
 void sched_block(struct sched *s, uint32_t cpu, uint64_t now);
 /* It goes back to the queue: its slice is over, or another core looked needier. */

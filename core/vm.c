@@ -92,7 +92,7 @@ static void vm_timers_changed(struct timer_queue *queue, bool earlier, void *own
 {
     (void)queue;
     if (earlier)
-        vcpu_kick(owner);
+        vcpu_kick_timers(owner);
     else
         vcpu_look(owner);
 }

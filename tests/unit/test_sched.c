@@ -350,10 +350,10 @@ static void waking_twice_is_waking_once(void **state)
     (void)state;
     sim_init(1);
     t = hog_add(256, 0, 1);
-    assert_int_equal(sched_wake(&sim.sched, &t->e, 0), SCHED_NOWHERE);
+    assert_int_equal(sched_wake(&sim.sched, &t->e, false, 0), SCHED_NOWHERE);
     check_all();
     sim_run(MS);
-    assert_int_equal(sched_wake(&sim.sched, &t->e, sim.now), SCHED_NOWHERE);
+    assert_int_equal(sched_wake(&sim.sched, &t->e, false, sim.now), SCHED_NOWHERE);
     check_all();
 }
 
@@ -446,6 +446,7 @@ static void random_task(uint64_t *seed, uint64_t all)
     } else if ((r >> 33) % 8 == 0) {
         t->spins = 10000 + (r >> 40) % MS;
     }
+    t->patient = r >> 63;
     task_wake(t);
 }
 
