@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import time
 
+import frames
 import images
 import vms
 from backends import backend
@@ -23,7 +24,6 @@ IDLE_SECONDS = 10
 POLL_SECONDS = 0.2
 SCALES = (1, 8, 64)
 SMALL_MIB = 24
-NET_BURST, NET_BURST_LARGE, NET_LARGE = 16, 3, 65550     # as guests/payload/bench_virtio.c has them
 PADDING = 200   # instructions before each VMREAD or VMWRITE, to count them by
 
 
@@ -95,19 +95,10 @@ class Bench:
         self.found["disk-interrupts"] = interrupts / requests
 
     def net(self):
-        """Frames between two VMs that share a core: all that both and Keel execute."""
-        sections = [vms.vm(name, cmdline="bench=" + name, net="lan0") for name in ("net", "echo")]
-        keel = self.boot_vms("net", sections, limit=600)
+        keel = self.boot_vms("net", frames.sections(), limit=600, ips=frames.IPS)
         with keel.machine:
             keel.finish(100)
-        found = read_bench(keel.machine.output())
-        one_way = found["net-ping"] / 2
-        self.found.update({key: found[key] for key in found if key.startswith("net-")})
-        self.found["net-burst-64"] = (found["net-burst-64"] - one_way) / NET_BURST
-        self.found["net-frame-64k"] = found["net-frame-64k"] - one_way
-        self.found["net-burst-64k"] = (found["net-burst-64k"] - one_way) / NET_BURST_LARGE
-        self.found["net-byte-64k"] = self.found["net-burst-64k"] / NET_LARGE
-        self.found["net-own-64k"] = self.found["net-burst-64k"] - 2 * NET_LARGE / 8
+        self.found.update(frames.figures(read_bench(keel.machine.output())))
 
     def pair(self):
         """Two vCPUs on two cores."""

@@ -113,6 +113,7 @@ Instructions as the guest counts them, the least of 1000 runs; where the least s
 [1] On two cores. QEMU runs them in turn, so that the figure holds what both execute, the sender's way back included: more than what passes
     until the handler. In Bochs a tick isn't an instruction then; the figure is scaled by what cpuid costs beside the same company.
 [2] Two VMs on one core, and all that both execute and Keel for them, switches included. A copy moves eight bytes with an instruction.
+    Bochs has 10^9 instructions in a second there, as QEMU: how many frames go into a turn of the scheduler's depends on that.
 VMCS: VMREADs and VMWRITEs of an operation; from how much longer it takes when instructions that do nothing stand before each of them.
 KVM runs its emulator to step over an instruction where the CPU tells no next RIP, as in QEMU: on hardware its AMD figures would be lower.
 Its timer fires early, by what it has learnt that an entry takes, and spins there until the deadline."""

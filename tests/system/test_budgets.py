@@ -7,6 +7,7 @@ import re
 import images
 import pytest
 import vms
+from bench import frames
 from bench.operations import OPERATIONS, WHOLE
 from monitor import Monitor
 
@@ -76,3 +77,12 @@ def test_scale(machine, tmp_path):
     few, many = (cost_of_each(machine, tmp_path, count) for count in (4, 32))
     assert many[0] <= few[0] * budget_of("scale-time"), (few, many)
     assert many[1] <= few[1] * budget_of("scale-pool"), (few, many)
+
+
+def test_frames_between_vms(machine, tmp_path):
+    """Each of a burst, in the mean."""
+    keel = vms.boot(machine, tmp_path, frames.sections(), counted=True, ips=frames.IPS)
+    assert keel.finish(120) == "clean"
+    found = frames.figures({name: mean for name, (least, mean) in figures(keel).items()})
+    for key in ("net-burst-64", "net-own-64k"):
+        assert found[key] <= budget_of(key), found
