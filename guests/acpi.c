@@ -106,6 +106,33 @@ static uint32_t facs_write(struct area *area)
     return area_gpa(area, area_append(area, &facs, sizeof(facs), 64));
 }
 
+/* The host bridge's window above RAM: the DSDT has a place for it, its only descriptor of that kind. */
+static void window_fill(uint8_t *dsdt, uint64_t len, const struct acpi_guest *guest)
+{
+    static const uint8_t start[] = {QWORD_TAG, QWORD_LENGTH, 0, QWORD_MEMORY};
+    struct acpi_qword qword;
+
+    for (uint64_t at = 0; at + sizeof(qword) <= len; at++) {
+        if (memcmp(dsdt + at, start, sizeof(start)))
+            continue;
+        memcpy(&qword, dsdt + at, sizeof(qword));
+        qword.minimum = guest->window;
+        qword.maximum = guest->window_end - 1;
+        qword.size = guest->window_end - guest->window;
+        memcpy(dsdt + at, &qword, sizeof(qword));
+    }
+}
+
+static uint32_t dsdt_write(struct area *area, const struct acpi_guest *guest)
+{
+    uint64_t at = area_append(area, guest->dsdt, guest->dsdt_len, 16);
+
+    if (!area->full)
+        window_fill(area->bytes + at, guest->dsdt_len, guest);
+    table_finish(area, at);
+    return area_gpa(area, at);
+}
+
 /*
  * There is no SMI command port: the PM registers are in ACPI mode from the start (4.8.2.5 has SCI_EN). The power button is the
  * fixed one.
@@ -300,7 +327,7 @@ int acpi_build_at(void *bytes, uint64_t size, uint32_t base, const struct acpi_g
         return ERR_INVALID;
     rsdp_at = area_take(&area, sizeof(struct acpi_rsdp), 16);
     facs = facs_write(&area);
-    dsdt = area_gpa(&area, area_append(&area, guest->dsdt, guest->dsdt_len, 16));
+    dsdt = dsdt_write(&area, guest);
     fadt_write(&area, facs, dsdt);
     madt_write(&area, guest->vcpus);
     hpet_write(&area);

@@ -8,9 +8,10 @@
 
 /* What the tables are to say of the VM. */
 struct acpi_guest {
-    uint32_t vcpus;   /* APIC ids 0 to vcpus - 1, the boot vCPU first */
-    bool ecam;        /* PCI Express configuration space is at PC_ECAM */
-    const void *dsdt; /* its AML, header included */
+    uint32_t vcpus;           /* APIC ids 0 to vcpus - 1, the boot vCPU first */
+    bool ecam;                /* PCI Express configuration space is at PC_ECAM */
+    gpa_t window, window_end; /* where PCI functions may be above RAM */
+    const void *dsdt;         /* its AML, header included */
     uint64_t dsdt_len;
 };
 

@@ -119,6 +119,17 @@ _Static_assert(offsetof(struct acpi_fadt, x_pm_tmr_blk) == 208, "FADT");
 #define FADT_LATENCY_NO_C2  101  /* above 100: not supported */
 #define FADT_LATENCY_NO_C3  1001 /* above 1000 */
 
+struct acpi_qword { /* QWord address space descriptor of a resource template, 6.4.3.5.1 */
+    uint8_t tag;
+    uint16_t length;
+    uint8_t type, general_flags, type_flags;
+    uint64_t granularity, minimum, maximum, translation, size;
+} PACKED;
+_Static_assert(sizeof(struct acpi_qword) == 46, "QWord address space descriptor");
+#define QWORD_TAG    0x8a
+#define QWORD_LENGTH 0x2b
+#define QWORD_MEMORY 0
+
 struct acpi_facs { /* 5.2.10 */
     char signature[4];
     uint32_t length;

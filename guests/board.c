@@ -456,6 +456,8 @@ int board_init(struct board *board, struct vm *vm, const struct board_config *co
     board->host_now = config->host_now;
     board->console_changed = config->console_changed;
     board->keyboard = config->keyboard;
+    board->window = config->window;
+    board->window_end = config->window_end;
     vm->board = board;
     board_init_interrupts(board);
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
@@ -496,7 +498,14 @@ static uint64_t board_ram_between(const struct gmem *mem, gpa_t from, gpa_t to)
 /* As firmware would, for a system that is started without one. */
 static void board_reset_pci(struct board *board)
 {
-    struct vpci_window window = {PC_PCI_WINDOW, PC_PCI_WINDOW_END, PC_PCI_PORTS, UINT16_MAX};
+    struct vpci_window window = {
+        .memory = PC_PCI_WINDOW,
+        .memory_end = PC_PCI_WINDOW_END,
+        .above = board->window,
+        .above_end = board->window_end,
+        .port = PC_PCI_PORTS,
+        .port_end = UINT16_MAX,
+    };
 
     vpciconf_reset(&board->pci);
     vpcifixed_reset(&board->bridge);

@@ -58,6 +58,7 @@ struct board {
     uint8_t map_file[2 * 20], sercon_file[8]; /* of fwcfg */
     struct vpciconf pci;
     struct vpci_bus pci_bus;
+    gpa_t window, window_end;         /* of it, above RAM */
     uint32_t pci_wires[PC_PCI_WIRES]; /* the slots that hold each wire, a bit each */
     struct vpcifixed bridge;
     struct vpiix piix; /* only with firmware */
@@ -82,6 +83,7 @@ struct board_config {
     const struct acpi_guest
         *acpi; /* for firmware, which is told by fw_cfg; NULL: the VM starts with a kernel */
     uint32_t phys_bits;
+    gpa_t window, window_end; /* for PCI, above RAM */
     const struct board_devices *devices;
     uint64_t (*host_now)(void);    /* host time in ns, for the console */
     void (*console_changed)(void); /* an unfinished line waits to be shown (console_deadline) */

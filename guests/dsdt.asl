@@ -31,6 +31,9 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELPC", 1)
                     0, 0x0D00, 0xFFFF, 0, 0xF300)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
                     0, 0xC0000000, 0xDFFFFFFF, 0, 0x20000000)
+                /* Above RAM: guests/acpi.c says where. */
+                QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
+                    0, 0x100000000, 0x1FFFFFFFF, 0, 0x100000000)
             })
 
             /* Hard-wired, without link devices: slot, INTA, 0, interrupt. No function has another pin. */

@@ -150,10 +150,30 @@ static void machine_pv(struct vm *vm, const struct machine_spec *spec)
     memcpy(vm->pv.hypercall, vendor->hypercall, sizeof(vm->pv.hypercall));
 }
 
+static uint32_t machine_phys_bits(const struct vm *vm)
+{
+    const struct cpuid_entry *sizes = cpuid_find(&vm->cpuid, 0x80000008, 0);
+
+    return sizes ? sizes->eax & 0xff : 36;
+}
+
+/* Above RAM, as far as its addresses go: a window for PCI. */
+static gpa_t machine_window(const struct vm *vm)
+{
+    return ALIGN_UP(vm->end, PC_WINDOW_ALIGN);
+}
+
+static gpa_t machine_window_end(const struct vm *vm)
+{
+    return MAX(MIN(BIT(machine_phys_bits(vm)), PC_ADDRESS_END), machine_window(vm));
+}
+
 static struct acpi_guest machine_acpi(const struct vm *vm)
 {
     return (struct acpi_guest){.vcpus = vm->vcpu_count,
                                .ecam = true,
+                               .window = machine_window(vm),
+                               .window_end = machine_window_end(vm),
                                .dsdt = dsdt_aml,
                                .dsdt_len = (size_t)(dsdt_aml_end - dsdt_aml)};
 }
@@ -163,7 +183,6 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
     size_t size = board_size(vm->vcpu_count, spec->debug_exit, spec->firmware.data);
     struct board *board = frame_alloc(frame_count(size), vm_owner(vm));
     struct acpi_guest acpi = machine_acpi(vm);
-    const struct cpuid_entry *sizes = cpuid_find(&vm->cpuid, 0x80000008, 0);
     struct board_devices devices;
     struct board_config config = {
         .unix_time = vm->pv.unix_time,
@@ -171,7 +190,9 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
         .ns_to_tsc = scale_make(NS_PER_SEC, clock_tsc_hz()),
         .x2apic = cpuid_has(&vm->cpuid, 1, 2, 21),
         .tsc_deadline = cpuid_has(&vm->cpuid, 1, 2, 24),
-        .phys_bits = sizes ? sizes->eax & 0xff : 36,
+        .phys_bits = machine_phys_bits(vm),
+        .window = acpi.window,
+        .window_end = acpi.window_end,
         .debug_exit = spec->debug_exit,
         .keyboard = spec->keyboard,
         .acpi = spec->firmware.data ? &acpi : NULL,

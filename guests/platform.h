@@ -26,6 +26,7 @@
 #define PC_LAPIC          0xfee00000ull
 #define PC_TEST_MMIO      0xff000000ull /* only with debug_exit = yes */
 #define PC_MEMORY_ABOVE   (4 * GiB)     /* where the rest of the RAM is */
+#define PC_WINDOW_ALIGN   GiB           /* behind that, a multiple of this: a second window for PCI */
 #define PC_ADDRESS_END    BIT(46)       /* no device is from here on */
 
 /* Ports. */

@@ -12,6 +12,7 @@
 #define MSIX_CONTROL_MASK 0x4000
 #define PORT_SPACE        0x10000ull
 #define INTERRUPT_PIN_A   1
+#define LARGE             (16 * MiB) /* of a base address */
 
 static uint32_t command_of(const struct vpci *f)
 {
@@ -328,6 +329,13 @@ void vpci_reset(struct vpci *f)
     intx_update(f);
 }
 
+static void bar_set(struct vpci *f, uint32_t n, uint64_t at)
+{
+    config_set(f, PCI_BAR(n), 4, (uint32_t)at);
+    if (bar_is_wide(f->bars[n].kind))
+        config_set(f, PCI_BAR(n + 1), 4, (uint32_t)(at >> 32));
+}
+
 /* Base addresses are multiples of the size. */
 static bool bar_place(struct vpci *f, uint32_t n, uint64_t *next, uint64_t end)
 {
@@ -335,9 +343,30 @@ static bool bar_place(struct vpci *f, uint32_t n, uint64_t *next, uint64_t end)
 
     if (at > end || size > end - at)
         return false;
-    config_set(f, PCI_BAR(n), 4, (uint32_t)at);
+    bar_set(f, n, at);
     *next = at + size;
     return true;
+}
+
+/* The same from the end downwards. */
+static bool bar_place_last(struct vpci *f, uint32_t n, uint64_t next, uint64_t *end)
+{
+    uint64_t size = f->bars[n].size, at = ALIGN_DOWN(*end - MIN(*end, size), size);
+
+    if (at < next || size > *end - at)
+        return false;
+    bar_set(f, n, at);
+    *end = at;
+    return true;
+}
+
+/* Large ones from the end, so that they take no room from small ones by their alignment. */
+static bool memory_place(struct vpci *f, uint32_t n, struct vpci_window *window)
+{
+    bool below = f->bars[n].size >= LARGE ? bar_place_last(f, n, window->memory, &window->memory_end)
+                                          : bar_place(f, n, &window->memory, window->memory_end);
+
+    return below || (bar_is_wide(f->bars[n].kind) && bar_place(f, n, &window->above, window->above_end));
 }
 
 bool vpci_place(struct vpci *f, struct vpci_window *window, uint8_t interrupt_line)
@@ -348,7 +377,7 @@ bool vpci_place(struct vpci *f, struct vpci_window *window, uint8_t interrupt_li
         if (f->bars[n].kind == VPCI_BAR_IO)
             fits &= bar_place(f, n, &window->port, window->port_end);
         else if (f->bars[n].kind != VPCI_BAR_NONE)
-            fits &= bar_place(f, n, &window->memory, window->memory_end);
+            fits &= memory_place(f, n, window);
     }
     f->config[PCI_INTERRUPT_LINE] = interrupt_line;
     if (fits)

@@ -82,11 +82,12 @@ void vpci_add_flr(struct vpci *f);
 /* As after power-on: decodes nothing, base addresses 0. Doesn't call desc.reset. */
 void vpci_reset(struct vpci *f);
 /*
- * What firmware does before a system starts: all base addresses one after another from `memory` and `port` upwards, decoding
- * on, the interrupt line register filled in. False if they don't fit below the ends; those are then left out.
+ * What firmware does before a system starts: all base addresses one after another from `memory` and `port` upwards, large
+ * ones from `memory_end` downwards, those of 64 bits that have no room there from `above`; decoding on, the interrupt line register
+ * filled in. False if they don't fit below the ends; those are then left out.
  */
 struct vpci_window {
-    uint64_t memory, memory_end, port, port_end;
+    uint64_t memory, memory_end, above, above_end, port, port_end;
 };
 bool vpci_place(struct vpci *f, struct vpci_window *window, uint8_t interrupt_line);
 

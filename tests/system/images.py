@@ -83,9 +83,9 @@ def program(source, directory):
     return path + ".gz"
 
 
-def linux_iso(cmdline="console=ttyS0", efi=False):
+def linux_iso(cmdline="console=ttyS0", efi=False, initrd=INITRD):
     """The same kernel and initramfs bare, to compare with."""
-    return build(["--linux", KERNEL, cmdline, "--initrd", INITRD], [KERNEL, INITRD], efi)
+    return build(["--linux", KERNEL, cmdline, "--initrd", initrd], [KERNEL, initrd], efi)
 
 
 def linux_modules(cmdline="console=ttyS0"):

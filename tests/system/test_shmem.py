@@ -2,6 +2,7 @@
 import re
 
 import pytest
+import virtio
 
 import vms
 from monitor import Monitor
@@ -36,3 +37,22 @@ def test_two_members(machine, tmp_path, cores):
         assert vms.failures(monitor.keel, name) == []
         assert vms.output(monitor.keel, name).count("ok share.blank") == 2
     assert not monitor.keel.events("crash")
+
+
+@pytest.mark.only("qemu-svm", "qemu-kvm", why="Bochs keeps memory beyond 2 GiB in a file")
+def test_above_memory(machine, tmp_path):
+    """Two that have no room together below 4 GiB: a stock kernel finds one in the window above its RAM, which goes beyond 4 GiB."""
+    commands = ["dmesg -r | grep -E 'root bus resource|^<[0-4]>.*pci'",
+                "for d in /sys/bus/pci/devices/*; do [ $(cat $d/device) = 0x1110 ] && sed -n 3p $d/resource; done",
+                "for a in $(sed -n 3p $(dirname $(grep -l 0x1110 /sys/bus/pci/devices/*/device | tail -n 1))/resource | cut -d ' ' -f 1); do "
+                "devmem $(($a + 0xffffff8)) 32 0x12345678; devmem $(($a + 0xffffff8)); done"]
+    section = vms.linux("big", memory="3300M", cmdline="console=ttyS0 quiet " + virtio.run(*commands))
+    keel = vms.boot(machine, tmp_path, [section + "shmem = one:256M\nshmem = two:256M\n"], memory=4608)
+    keel.machine.expect("reboot: Power down", 120)
+    output = "\n".join(vms.output(keel, "big"))
+    low, high = [int(base, 16) for base in re.findall(r"^(0x[0-9a-f]{16}) 0x[0-9a-f]{16} 0x[0-9a-f]{16}$", output, re.M)]
+    assert low == 0xd0000000 and high >= (4 << 30) + (300 << 20)
+    window, = re.findall(r"root bus resource \[mem 0x([0-9a-f]{9,})-0x([0-9a-f]+) window\]", output)
+    assert int(window[0], 16) <= high < int(window[1], 16)
+    assert "0x12345678" in output
+    assert not re.search(r"^<[0-4]>", output, re.M)

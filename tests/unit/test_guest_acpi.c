@@ -14,6 +14,9 @@
 #include "guests/acpi.h"
 #include "guests/platform.h"
 
+#define WINDOW     0x240000000ull
+#define WINDOW_END BIT(39)
+
 #define OUT "build/unit/guest-acpi" /* what iasl reads and writes */
 
 static struct gmem mem;
@@ -44,7 +47,12 @@ static int teardown(void **state)
 
 static gpa_t build(uint32_t vcpus, bool ecam)
 {
-    struct acpi_guest guest = {.vcpus = vcpus, .ecam = ecam, .dsdt = dsdt, .dsdt_len = dsdt_len};
+    struct acpi_guest guest = {.vcpus = vcpus,
+                               .ecam = ecam,
+                               .window = WINDOW,
+                               .window_end = WINDOW_END,
+                               .dsdt = dsdt,
+                               .dsdt_len = dsdt_len};
     gpa_t rsdp = 0;
 
     assert_int_equal(acpi_build(&mem, &guest, &rsdp), 0);
@@ -215,6 +223,22 @@ static void test_iasl(void **state)
     expect_disassembly(get_le64(ram + fadt + 140), "dsdt");
 }
 
+/* In iasl's words. */
+static void test_window(void **state)
+{
+    gpa_t rsdp = build(1, true), xsdt = get_le64(ram + rsdp + 24), fadt = get_le64(ram + xsdt + 36);
+
+    (void)state;
+    assert_int_equal(system("mkdir -p " OUT), 0);
+    expect_disassembly(get_le64(ram + fadt + 140), "window");
+    assert_int_equal(
+        system("grep -A 6 QWordMemory " OUT "/window.dsl | grep -o '^ *0x[0-9A-F]*' | tr -d ' \n' |"
+               " grep -qx "
+               "0x00000000000000000x00000002400000000x0000007FFFFFFFFF0x00000000000000000x0000007DC0000000"),
+        0);
+    assert_int_equal(system("test $(grep -c QWordMemory " OUT "/window.dsl) = 1"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +247,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_cpus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_iasl, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_window, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

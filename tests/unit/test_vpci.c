@@ -153,6 +153,36 @@ static void test_moving(void **state)
     assert_int_equal(pci_pio.count, 0);
 }
 
+/* Over 4 GiB and back, half by half: with decoding on it is at each place in between, with decoding off at none. */
+static void test_moving_above(void **state)
+{
+    static const struct {
+        uint32_t at, value;
+        uint64_t base;
+    } steps[] = {
+        {BAR64, 0xc0000000, 0xc0000000},     {BAR64 + 4, 0x8, 0x8c0000000},
+        {BAR64, 0x40000000, 0x840000000},    {BAR64, 0x44003fff, 0x844000000},
+        {BAR64 + 4, 0, 0x44000000},          {BAR64 + 4, 0x3fff, 0x3fff44000000},
+        {BAR64, 0xfffffff0, 0x3fffffffc000}, {BAR64 + 4, 0, 0xffffc000},
+    };
+
+    for (uint32_t on = 0; on <= PCI_COMMAND_MEMORY; on += PCI_COMMAND_MEMORY) {
+        start(state);
+        pci_out(SLOT, BAR32, 4, 0xd0000000);
+        pci_out(SLOT, PCI_COMMAND, 2, on);
+        for (uint32_t i = 0; i < ARRAY_SIZE(steps); i++) {
+            pci_out(SLOT, steps[i].at, 4, steps[i].value);
+            assert_int_equal(pci_decoded(steps[i].base), !!on);
+            assert_int_equal(pci_decoded(steps[i].base + 0x3ffc), !!on);
+            assert_false(pci_decoded(steps[i].base - 4));
+            assert_int_equal(pci_mmio.count, on ? 2 : 0);
+            pci_out(SLOT, PCI_COMMAND, 2, on ^ PCI_COMMAND_MEMORY);
+            assert_int_equal(pci_decoded(steps[i].base), !on);
+            pci_out(SLOT, PCI_COMMAND, 2, on);
+        }
+    }
+}
+
 /* What something else has stays its own; who comes second waits until the place is free. */
 static void test_overlap(void **state)
 {
@@ -318,7 +348,7 @@ static void test_function_reset(void **state)
 /* As firmware leaves it: each range at a multiple of its size, decoding on. */
 static void test_place(void **state)
 {
-    struct vpci_window window = {0xc0000000, 0xc0008000, 0xc000, 0xffff};
+    struct vpci_window window = {0xc0000000, 0xc0008000, 0, 0, 0xc000, 0xffff};
 
     (void)state;
     assert_true(vpci_place(&f, &window, 11));
@@ -333,15 +363,55 @@ static void test_place(void **state)
     assert_int_equal(pci_in(4, PCI_COMMAND, 2), 0);
 }
 
+/* What has 64 bits, and no room below, goes above; what has 32 doesn't. */
+static void test_place_above(void **state)
+{
+    struct vpci_window window = {0xc0000000, 0xc0003000, 0x180001000, 0x180008000, 0xc000, 0xffff};
+
+    (void)state;
+    assert_true(vpci_place(&f, &window, 11));
+    assert_int_equal(pci_in(SLOT, BAR32, 4), 0xc0000000);
+    assert_int_equal(pci_in(SLOT, BAR64, 4), 0x80004004);
+    assert_int_equal(pci_in(SLOT, BAR64 + 4, 4), 1);
+    assert_true(pci_decoded(0x180004000));
+    vpci_init(&other, &pci, 4, &desc);
+    vpci_add_bar(&other, 0, VPCI_BAR_MEMORY64, 0x4000, memory_access, memory);
+    assert_false(vpci_place(&other, &window, 11));
+    assert_int_equal(pci_in(4, BAR32 + 4, 4), 0);
+}
+
+/* Large ones leave what is before them to small ones. */
+static void test_place_large(void **state)
+{
+    static struct vpci large[3];
+    static const uint64_t bases[] = {0xd0000000, 0xc8000000, 0x150000000};
+    struct vpci_window window = {0xc0000000, 0xe0000000, 0x148000000, 0x160000000, 0xc000, 0xffff};
+
+    (void)state;
+    for (uint32_t i = 0; i < ARRAY_SIZE(large); i++) {
+        vpci_init(&large[i], &pci, 4 + i, &desc);
+        vpci_add_bar(&large[i], 0, VPCI_BAR_MEMORY, 0x4000, memory_access, memory);
+        vpci_add_bar(&large[i], 2, VPCI_BAR_PREFETCH64, (i == 1 ? 128 : 256) * MiB, wide_access, memory);
+    }
+    for (uint32_t i = 0; i < ARRAY_SIZE(large); i++) {
+        assert_true(vpci_place(&large[i], &window, 11));
+        assert_int_equal(pci_in(4 + i, BAR32, 4), 0xc0000000 + 0x4000 * i);
+        assert_int_equal(pci_in(4 + i, BAR32 + 8, 4) & ~0xfu, (uint32_t)bases[i]);
+        assert_int_equal(pci_in(4 + i, BAR32 + 12, 4), bases[i] >> 32);
+        assert_true(pci_decoded(bases[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_header, start),  cmocka_unit_test_setup(test_ecam_edges, start),
-        cmocka_unit_test_setup(test_sizing, start),  cmocka_unit_test_setup(test_moving, start),
-        cmocka_unit_test_setup(test_overlap, start), cmocka_unit_test_setup(test_capabilities, start),
-        cmocka_unit_test_setup(test_pin, start),     cmocka_unit_test_setup(test_msix, start),
-        cmocka_unit_test_setup(test_msi, start),     cmocka_unit_test_setup(test_function_reset, start),
-        cmocka_unit_test_setup(test_place, start),
+        cmocka_unit_test_setup(test_header, start),         cmocka_unit_test_setup(test_ecam_edges, start),
+        cmocka_unit_test_setup(test_sizing, start),         cmocka_unit_test_setup(test_moving, start),
+        cmocka_unit_test_setup(test_moving_above, start),   cmocka_unit_test_setup(test_place_above, start),
+        cmocka_unit_test_setup(test_place_large, start),    cmocka_unit_test_setup(test_overlap, start),
+        cmocka_unit_test_setup(test_capabilities, start),   cmocka_unit_test_setup(test_pin, start),
+        cmocka_unit_test_setup(test_msix, start),           cmocka_unit_test_setup(test_msi, start),
+        cmocka_unit_test_setup(test_function_reset, start), cmocka_unit_test_setup(test_place, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
