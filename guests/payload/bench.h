@@ -53,7 +53,7 @@ void bench_run(void);
  */
 void bench_pair_run(const char *kind);
 /* A disk: measured, or just read `count` times. Two VMs on a switch: one measures, the other one answers. */
-void bench_disk(uint32_t count, bool poll);
+void bench_disk(uint32_t count, uint32_t depth, bool poll);
 void bench_net(void);
 void bench_echo(void);
 NORETURN void bench_flood(void);

@@ -1,6 +1,6 @@
 /*
- * What a disk and a network cost. `bench=disk` reads one with one request at a time, and with many; `count=N` only reads, so that
- * exits can be counted from outside; `poll`: without interrupts. Two VMs on a switch run `bench=net`, which measures, and `bench=echo`;
+ * What a disk and a network cost. `bench=disk` reads one with one request at a time, and with many; `count=N` only reads, `depth=N`
+ * at once, so that exits can be counted from outside; `poll`: without interrupts. Two VMs on a switch run `bench=net`, which measures, and `bench=echo`;
  * `bench=flood` sends without end. `bench=life` writes without end, and says what it finds of an earlier life's; with `count=N` it
  * dies after so many flushes.
  */
@@ -31,7 +31,7 @@ static void virtio_handler(struct trap_frame *f)
 #define LARGE   (128 * 1024)
 #define SECTOR  512
 #define DISK    (16u * 1024 * 1024)
-#define DEPTH   16
+#define DEPTH   32
 #define DATA    ARENA_NEXT
 #define REQUEST ARENA
 
@@ -77,26 +77,34 @@ static uint64_t disk_go(void)
 
 static uint32_t random_state = 1;
 
-static uint64_t random_sector(uint32_t bytes)
+/* Of SMALL bytes. */
+static uint64_t random_sector(void)
 {
     random_state = random_state * 1103515245 + 12345;
-    return (random_state >> 8) % ((DISK - bytes) / SMALL) * (SMALL / SECTOR);
+    return (random_state >> 8) % (DISK / SMALL) * (SMALL / SECTOR);
 }
 
-static void disk_random(const char *name, uint32_t bytes)
+/* One at a time: small ones anywhere, large ones one after the other. */
+static void disk_single(const char *name, uint32_t bytes)
 {
     struct tally t = TALLY_NONE;
 
-    for (int run = 0; run < BENCH_WARM_UP + BENCH_RUNS; run++) {
+    for (uint32_t run = 0; run < BENCH_WARM_UP + BENCH_RUNS; run++) {
         uint64_t ticks;
 
-        disk_put(0, random_sector(bytes), bytes);
+        disk_put(0, bytes == SMALL ? random_sector() : run % (DISK / LARGE) * (LARGE / SECTOR), bytes);
         ticks = disk_go();
         if (run >= BENCH_WARM_UP)
             tally_add(&t, ticks);
     }
     check(name, request(0)->status == 0);
     tally_print(name, &t);
+}
+
+static void disk_fill(uint32_t depth)
+{
+    for (uint32_t n = 0; n < depth; n++)
+        disk_put(n, random_sector(), SMALL);
 }
 
 /* DEPTH requests for each notification. */
@@ -108,8 +116,7 @@ static void disk_many(const char *name)
     for (int run = 0; run < BENCH_WARM_UP + BENCH_RUNS; run++) {
         uint64_t ticks;
 
-        for (uint32_t n = 0; n < DEPTH; n++)
-            disk_put(n, random_sector(SMALL), SMALL);
+        disk_fill(DEPTH);
         ticks = disk_go() / DEPTH;
         if (run >= BENCH_WARM_UP)
             tally_add(&t, ticks);
@@ -119,7 +126,7 @@ static void disk_many(const char *name)
           (BENCH_WARM_UP + BENCH_RUNS) * DEPTH);
 }
 
-void bench_disk(uint32_t count, bool poll)
+void bench_disk(uint32_t count, uint32_t depth, bool poll)
 {
     trap_handlers[VECTOR] = virtio_handler;
     if (!virtq_device(&dev, ID_DISK, VIRTIO_EVENT_IDX)) {
@@ -130,14 +137,15 @@ void bench_disk(uint32_t count, bool poll)
     vdev_set_status(&dev, VIRTIO_UP);
     if (!count) {
         bench_overhead();
-        disk_random("disk-read-4k", SMALL);
-        disk_random("disk-read-128k", LARGE);
+        disk_single("disk-read-4k", SMALL);
+        disk_single("disk-read-128k", LARGE);
         disk_many("disk-read-4k-many");
         return;
     }
     irq_counts[VECTOR] = 0;
-    for (uint32_t n = 0; n < count; n++) {
-        disk_put(0, random_sector(SMALL), SMALL);
+    depth = MIN(depth, (uint32_t)DEPTH);
+    for (uint32_t n = 0; n < count; n += depth) {
+        disk_fill(depth);
         if (poll)
             virtq_kick(&queues[0]);
         else

@@ -145,7 +145,7 @@ static bool company_run(void)
 static void bench_kind(const char *kind)
 {
     if (str_starts(kind, "disk"))
-        bench_disk(option_number("count", 0), option_find("poll"));
+        bench_disk(option_number("count", 0), option_number("depth", 1), option_find("poll"));
     else if (str_starts(kind, "net"))
         bench_net();
     else if (str_starts(kind, "echo"))

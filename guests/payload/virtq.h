@@ -3,7 +3,7 @@
 
 #include "guests/payload/virtio.h"
 
-#define VIRTQ_SIZE 64 /* descriptors of a queue */
+#define VIRTQ_SIZE 128 /* descriptors of a queue */
 
 #define VIRTIO_EVENT_IDX BIT(29)
 

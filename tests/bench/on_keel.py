@@ -82,8 +82,9 @@ class Bench:
             keel.finish(100)
         self.found.update(read_bench(keel.machine.output()))
         self.found["disk-interrupts-many"] /= self.found["disk-interrupts-many:mean"]
-        few, more = 1000, 3000
-        runs = [("few", few, ""), ("more", more, ""), ("poll-few", few, " poll"), ("poll-more", more, " poll")]
+        few, more = 1024, 3072
+        runs = [(kind + size, count, options) for kind, options in (("", ""), ("poll-", " poll"), ("deep-", " depth=32"))
+                for size, count in (("few", few), ("more", more))]
         keel = self.boot_vms("disk-count", [vms.vm(name, cmdline="bench=disk count=%d after=%d%s" % (count, 200 * (n + 1), poll),
                                                    disk="ram:16M") for n, (name, count, poll) in enumerate(runs)], limit=600)
         with keel.machine:
@@ -92,6 +93,7 @@ class Bench:
         requests, interrupts = map(int, re.search(r"disk requests=(\d+) interrupts=(\d+)", "\n".join(vms.output(keel, "more"))).groups())
         self.found["disk-exits-all"] = (exits["more"] - exits["few"]) / (more - few)
         self.found["disk-exits"] = (exits["poll-more"] - exits["poll-few"]) / (more - few)
+        self.found["disk-exits-many"] = (exits["deep-more"] - exits["deep-few"]) / (more - few)
         self.found["disk-interrupts"] = interrupts / requests
 
     def net(self):

@@ -57,7 +57,7 @@ def ratio(row):
 def verdict(row):
     if row.budget is None:
         return ""
-    return "met" if row.keel <= row.budget else "NOT MET"
+    return "met" if float(row.shape % row.keel) <= row.budget else "NOT MET"
 
 
 def cell(row, value):
