@@ -226,7 +226,7 @@ $(GUEST) &: tests/setup/guest tests/setup/guest-init tests/setup/guest-shell tes
 	@tests/setup/guest
 
 # Programs of Debian's that put a guest under load.
-LOAD := $(addprefix build/guest/,rt.gz stress.gz iperf.gz)
+LOAD := $(addprefix build/guest/,rt.gz stress.gz iperf.gz lspci.gz)
 $(LOAD) &: tests/setup/guest-load tests/setup/apt-lib.sh tests/setup/elf-lib.sh
 	@tests/setup/guest-load
 

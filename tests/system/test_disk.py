@@ -1,15 +1,19 @@
-"""Disks: what a stock kernel's own driver reads and writes on modules, overlays and blank memory."""
+"""Disks: what a stock kernel's own driver reads and writes on modules, overlays and blank memory; and what lspci says of all devices."""
 import hashlib
+import os
 import re
 
 import pytest
 
+import images
 import virtio
 import vms
 from monitor import Monitor
 
 ONLY_QEMU = pytest.mark.only("qemu-svm", "qemu-kvm", why="the models are the same, and Bochs is slow")
 BLANK = hashlib.sha256(bytes(4 << 20)).hexdigest()
+LSPCI = os.path.join(images.TOP, "build", "guest", "lspci.gz")
+OTHERS = {"net": "lan0", "rng": "yes", "virtio_port": "log", "vsock": "5", "shmem": "ring:1M"}
 MACHINE = {"counted": True, "memory": 640, "cores": 1}
 
 
@@ -19,6 +23,18 @@ def sha256(keel, device, timeout=120):
 
 def unknown_warnings(keel):
     return [line for line in keel.shell("dmesg -r | grep -E '^<[0-4]>.*(virtio|vd[a-z]|pci|0000:00)'; true").split("\n") if line]
+
+
+def check_functions(keel):
+    """lspci, which knows no name for virtio's window in configuration space, finds nothing odd, and disks with MSI-X at work."""
+    functions = keel.shell("lspci -nvvv 2>/dev/null", 60).replace("VirtIO: <unknown>", "VirtIO: window").strip().split("\n\n")
+    assert len(functions) == 1 + 4 + len(OTHERS)
+    for text in functions:
+        assert not re.search(r"!!!|[Uu]nknown|denied|chain|disabled|unassigned|ignored|virtual|broken|invalid|error|[ADP]bort\+|ERR\+", text), text
+        assert "Region 0" in text or " 0600: " in text, text
+        assert "MSI-X: Enable" in text or " 0600: " in text, text
+    disks = [text for text in functions if "1af4:1042" in text]
+    assert len(disks) == 4 and all("MSI-X: Enable+" in text and "Kernel driver in use: virtio-pci" in text for text in disks), disks
 
 
 def reset(keel):
@@ -55,9 +71,9 @@ def test_kinds(kind, machine, tmp_path, rings):
     path, digest = virtio.image(tmp_path, "disk.img", size)
     rw, _ = virtio.image(tmp_path, "rw.img", size, 2)
     disks = ["rw.img", "disk.img,ro", "disk.img,cow", "ram:4M"]
-    conf = virtio.section("web", disks, vcpus=1, virtio_rings=rings, cmdline="console=ttyS0")
+    conf = virtio.section("web", disks, vcpus=1, virtio_rings=rings, cmdline="console=ttyS0", **OTHERS)
     options = "on_idle=monitor" if rings == "split" else ""
-    keel = virtio.boot(machine, tmp_path, [conf], [(path, "disk.img"), (rw, "rw.img")], options=options, **MACHINE)
+    keel = virtio.boot(machine, tmp_path, [conf], [(path, "disk.img"), (rw, "rw.img")], archives=[LSPCI], options=options, **MACHINE)
     assert keel.event("audit")["result"] == "ok"
     keel.linux_up()
     virtio.load(keel, "virtio_blk")
@@ -81,6 +97,7 @@ def test_kinds(kind, machine, tmp_path, rings):
     assert unknown_warnings(keel) == []
     interrupts = keel.shell("cat /proc/interrupts")
     assert re.search(r"PCI-MSI .*virtio0-req\.0", interrupts)
+    check_functions(keel)
     stopped = rings == "split"
     (stop_and_start if stopped else reset)(keel)
     keel.linux_up()
