@@ -90,9 +90,8 @@ static void dev_scsi(const struct vm *vm, const struct virtio_scsi *scsi)
     }
 }
 
-static void dev_balloon(const struct vm *vm, const struct virtio_balloon *b)
+static void balloon_show(const struct vm *vm, const struct virtio_balloon *b)
 {
-    dev_common(vm, &b->v);
     monitor_print("vm=%s slot=%u target_kib=%llu actual_kib=%llu gone_mib=%llu inflated=%llu deflated=%llu",
                   vm->name, b->v.pci.slot, (ull)virtio_balloon_target(b) * PAGE_SIZE / KiB,
                   (ull)virtio_balloon_actual(b) * PAGE_SIZE / KiB, (ull)vmballoon_gone(vm) / MiB,
@@ -144,8 +143,10 @@ static void dev_look(struct vm *vm, const struct launch_args *args)
         dev_common(vm, &b->console.v);
     if (b->has_rng)
         dev_common(vm, &b->rng.v);
-    if (b->has_balloon)
-        dev_balloon(vm, &b->balloon);
+    if (b->has_balloon) {
+        dev_common(vm, &b->balloon.v);
+        balloon_show(vm, &b->balloon);
+    }
     if (b->vsock)
         dev_vsock(vm, b->vsock);
     for (uint32_t i = 0; i < s->count; i++)
@@ -294,31 +295,30 @@ static int command_net(uint32_t count, const char *const *words)
     return order_run(&order, count, words);
 }
 
-/* args->a: the memory that the VM is to have, in bytes. */
+/* args->a: the memory that the VM is to have, in bytes; UINT64_MAX: as much as before. */
 static void balloon_look(struct vm *vm, const struct launch_args *args)
 {
     struct board_virtio *b = virtio_of(vm);
     uint64_t memory = launch_spec(vm->id)->memory;
-    uint32_t pages;
 
     if (!b->has_balloon) {
         monitor_print("vm=%s error=no-balloon", vm->name);
         return;
     }
-    pages = (uint32_t)((memory - MIN(memory, args->a)) / PAGE_SIZE);
-    lock_take(&vm->devices);
-    virtio_balloon_set_target(&b->balloon, pages);
-    lock_drop(&vm->devices);
-    monitor_print("vm=%s memory_mib=%llu balloon_mib=%llu", vm->name, (ull)memory / MiB,
-                  (ull)pages * PAGE_SIZE / MiB);
+    if (args->a != UINT64_MAX) {
+        lock_take(&vm->devices);
+        virtio_balloon_set_target(&b->balloon, (uint32_t)((memory - MIN(memory, args->a)) / PAGE_SIZE));
+        lock_drop(&vm->devices);
+    }
+    balloon_show(vm, &b->balloon);
 }
 
 static int command_balloon(uint32_t count, const char *const *words)
 {
-    struct launch_args args = {0};
+    struct launch_args args = {.a = UINT64_MAX};
     uint32_t vm;
 
-    if (count != 3 || !str_number(words[2], true, &args.a))
+    if (count < 2 || count > 3 || (count == 3 && !str_number(words[2], true, &args.a)))
         return ERR_INVALID;
     vm = command_find(words[1]);
     return vm == LAUNCH_NONE ? 0 : command_result(vm, launch_visit(vm, balloon_look, &args));
@@ -327,7 +327,8 @@ static int command_balloon(uint32_t count, const char *const *words)
 int commands_devices_init(void)
 {
     static const struct monitor_command commands[] = {
-        {"balloon", "NAME SIZE", "has a VM's balloon leave it so much memory", command_balloon},
+        {"balloon", "NAME [SIZE]", "shows a VM's balloon, or has it leave the VM so much memory",
+         command_balloon},
         {"dev", "NAME", "shows a VM's disks, networks and other devices, with their queues", command_dev},
         {"disk", "[NAME [INDEX] [iops=N] [bps=SIZE]]", "shows disks, or sets a limit; 0 is none",
          command_disk},

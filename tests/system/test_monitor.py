@@ -4,7 +4,7 @@ import re
 import pytest
 from monitor import Monitor, PAYLOAD, conf, modules, pairs
 
-DEVICES = {"disk": "ram:1M", "net": "lan0,mac=52:54:00:12:34:56", "rng": "yes", "virtio_console": "yes"}
+DEVICES = {"disk": "ram:1M", "net": "lan0,mac=52:54:00:12:34:56", "rng": "yes", "virtio_console": "yes", "balloon": "yes"}
 VMS = dict(spinner="fault=spin", idler={"cmdline": "fault=hang", **DEVICES},
            off={"cmdline": 'fault=spin say="two words"', "autostart": "no", "weight": "512", "cap": "50", "watchdog": "60"})
 
@@ -45,15 +45,26 @@ def test_info_of_what_runs(monitor):
 def test_devices(monitor):
     """Each device, in its slot, as nobody has touched it yet."""
     rows = monitor.table("dev idler")
-    assert [row["kind"] for row in rows if "kind" in row] == ["virtio-blk", "virtio-net", "virtio-console", "virtio-rng", "hpet"]
-    assert [row["slot"] for row in rows if "slot" in row and "kind" in row] == ["2", "3", "4", "5"]
+    assert [row["kind"] for row in rows if "kind" in row] == ["virtio-blk", "virtio-net", "virtio-console", "virtio-rng",
+                                                                "virtio-balloon", "hpet"]
+    assert [row["slot"] for row in rows if "slot" in row and "kind" in row] == ["2", "3", "4", "5", "6"]
     assert {row["status"] for row in rows if "status" in row} == {"0x00"}
-    count, disk, net = [row for row in rows if "kind" not in row]
-    assert count["devices"] == "4"
+    count, disk, net, balloon = [row for row in rows if "kind" not in row]
+    assert count["devices"] == "5"
+    assert (balloon["target_kib"], balloon["actual_kib"], balloon["gone_mib"]) == ("0", "0", "0")
     assert (disk["disk"], disk["bytes"], disk["read_only"], disk["reads"]) == ("ram", "1048576", "no", "0")
     assert (net["mac"], net["received"], net["dropped"]) == ("52:54:00:12:34:56", "0", "0")
     assert monitor.ask("dev spinner") == [
         "vm=spinner devices=0", "vm=spinner kind=hpet counter=halted legacy=no timers=none,none,none interrupts=0"]
+
+
+def test_balloon(monitor):
+    """What is wanted of one is shown, and what is wrong is said."""
+    assert monitor.table("balloon idler 12M")[0]["target_kib"] == monitor.table("balloon idler")[0]["target_kib"] == "4096"
+    assert monitor.table("balloon idler 1G")[0]["target_kib"] == "0"
+    assert monitor.ask("balloon spinner 12M") == ["vm=spinner error=no-balloon"]
+    assert monitor.ask("balloon idler much")[0].startswith("usage: balloon")
+    assert monitor.ask("balloon nobody") == ["there is no VM named nobody"]
 
 
 def test_limits(monitor):
@@ -81,7 +92,7 @@ def test_help(monitor):
     lines = [line for line in monitor.ask("help") if not line.startswith(("an empty line", "Tab "))]
     names = {re.match(r"(?:vm )?[a-z]+", line).group() for line in lines}
     assert names >= {"help", "vm list", "vm info", "vm start", "vm stop", "vm pause", "vm resume", "vm reset", "vm kill",
-                     "console", "stats", "top", "dev", "disk", "net", "regs", "mem", "walk", "trace", "cpus", "memory", "cap", "audit", "log",
+                     "console", "stats", "top", "balloon", "dev", "disk", "net", "regs", "mem", "walk", "trace", "cpus", "memory", "cap", "audit", "log",
                      "poweroff", "reboot"}
     for name in names:
         words = "" if name == "kv" else " 1 2 3 4 5"
@@ -172,8 +183,8 @@ def test_machine(monitor):
 
 
 # What has to follow a command's name; the VM `off` is for orders, in this order.
-GOOD = {"disk": None, "net": None, "console": None, "kv": None, "poweroff": None, "quit": None, "reboot": None, "mem": "spinner 1M 40",
-        "walk": "spinner 0x100000", "log": ""}
+GOOD = {"balloon": "idler", "disk": None, "net": None, "console": None, "kv": None, "poweroff": None, "quit": None, "reboot": None,
+        "mem": "spinner 1M 40", "walk": "spinner 0x100000", "log": ""}
 ORDERS = [("start", "running"), ("pause", "paused"), ("resume", "running"), ("reset", "running"), ("stop", "stopped"),
           ("start", "running"), ("kill", "stopped")]
 
