@@ -166,7 +166,9 @@ class Machine:
         try:
             self.serial.expect(patterns, timeout=self.seconds(timeout))
         except (pexpect.TIMEOUT, pexpect.EOF) as problem:
-            what = "ended" if isinstance(problem, pexpect.EOF) else "said nothing of that within %g s" % self.seconds(timeout)
+            what = "said nothing of that within %g s" % self.seconds(timeout)
+            if isinstance(problem, pexpect.EOF):
+                what = "ended (status %s of its process)" % self.wait(5)
             if self.timed_out:
                 what = "was killed after its limit of %g s" % self.limit
             raise MachineError("waited for %s; the machine %s. The end of its output (%s):\n%s"
