@@ -55,10 +55,7 @@ static bool console_lock(void)
 
 static void vms_take(uint64_t now);
 
-/*
- * Who wants to put out a VM's bytes and finds the lock taken leaves a note for its holder, who looks at it after
- * dropping the lock: so one of the two does it.
- */
+/* Who has a VM's bytes, and finds the lock taken, leaves a note for its holder, who looks behind dropping it. */
 static void console_settle(void)
 {
     while (__atomic_load_n(&console.waiting, __ATOMIC_SEQ_CST) && lock_try(&console.lock)) {
@@ -319,6 +316,8 @@ void console_init(void)
     sinks_init();
     list_init(&console.vms);
     console.deadline = NO_DEADLINE;
+    lock_name(&console.lock, "console");
+    lock_name(&console.input_lock, "console-input");
 }
 
 int console_add_sink(const struct console_sink *sink)

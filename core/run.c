@@ -85,6 +85,7 @@ int run_init(void)
     int err = irq_register(VECTOR_TIMER, run_timer_irq, NULL);
 
     sched_init(&sched);
+    lock_name(&sched.lock, "scheduler");
     for (uint32_t i = 0; i < CPU_MAX; i++) {
         timer_queue_init(&cores[i].timers);
         cores[i].timers.changed = run_timers_changed;

@@ -101,10 +101,51 @@ static int command_top(uint32_t count, const char *const *words)
     return 0;
 }
 
+/* Counters of locks that are in use are read as they go. */
+static void locks_print(const char *whose, const struct lock *lock)
+{
+    monitor_print("%s held=%u waits=%llu spins=%llu", whose, lock_held(lock), (ull)lock->waits,
+                  (ull)lock->spins);
+}
+
+static void locks_look(struct vm *vm, const struct launch_args *args)
+{
+    char whose[VM_NAME_MAX + 32];
+
+    (void)args;
+    fmt_print(whose, sizeof(whose), "lock=devices vm=%s", vm->name);
+    locks_print(whose, &vm->devices);
+}
+
+static int command_locks(uint32_t count, const char *const *words)
+{
+    const struct launch_args none = {0};
+    const struct lock *lock;
+    const char *name;
+    char whose[64];
+
+    (void)words;
+    if (count != 1)
+        return ERR_INVALID;
+    for (uint32_t i = 0; (lock = lock_named(i, &name)); i++) {
+        fmt_print(whose, sizeof(whose), "lock=%s", name);
+        locks_print(whose, lock);
+    }
+    for (uint32_t cpu = 0; cpu < cpu_count; cpu++) {
+        fmt_print(whose, sizeof(whose), "lock=timers core=%u", cpu);
+        locks_print(whose, &run_timers(cpu)->lock);
+    }
+    for (uint32_t vm = 0; vm < launch_count(); vm++)
+        launch_visit(vm, locks_look, &none);
+    return 0;
+}
+
 int commands_stats_init(void)
 {
     static const struct monitor_command commands[] = {
         {"stats", "[NAME]", "counts exits, interrupts and console output", command_stats},
+        {"locks", "", "counts how often, and for how many looks at it, a core had to wait for a lock",
+         command_locks},
         {"top", "", "shows the VMs' shares of a core since the last time", command_top},
     };
 

@@ -53,6 +53,7 @@ int frame_add(hpa_t base, uint64_t len)
         return ERR_INVALID;
     if (count <= table)
         return 0; /* all of it would be table */
+    lock_name(&pool.lock, "pool");
     memset(range, 0, table << PAGE_SHIFT);
     range->base = base;
     range->count = count;

@@ -41,6 +41,7 @@ void guestram_init(const struct memmap *guest, void *memory)
 
     memset(memory, 0, guestram_table_bytes(guest));
     ram.lock = (struct lock)LOCK_INIT;
+    lock_name(&ram.lock, "guest-memory");
     ram.count = guest->count;
     ram.regions = memory;
     words = (uint16_t *)(ram.regions + ram.count);

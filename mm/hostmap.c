@@ -56,6 +56,7 @@ void hostmap_init(const struct hostmap_image *image, bool use_1g)
     image_map(0, image->text_end, image->base, PT_EXEC);
     image_map(image->text_end, image->rodata_end, image->base, 0);
     image_map(image->rodata_end, image->end, image->base, PT_WRITE);
+    lock_name(&host.lock, "host-map");
 }
 
 /* Gives all root slots of [addr, addr + len) a table that address spaces can share. */

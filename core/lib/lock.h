@@ -6,11 +6,14 @@
 struct lock {
     uint32_t next;    /* the ticket that the next comer draws */
     uint32_t serving; /* the ticket that holds the lock */
+    /* Counted by who has waited, as soon as it has the lock: */
+    uint64_t waits;
+    uint64_t spins; /* looks at the lock in all of these */
 };
 
 #define LOCK_INIT                                                                                            \
     {                                                                                                        \
-        0, 0                                                                                                 \
+        0                                                                                                    \
     }
 
 /* On cores that can be made to stand still, as those of a virtual machine: whoever comes first takes a lock that is free. */
@@ -18,6 +21,11 @@ void lock_be_unfair(void);
 
 /* For lock_take. */
 void lock_wait(struct lock *l);
+
+/* Has a lock that stays told of by lock_named. Not by several cores at once. */
+void lock_name(const struct lock *l, const char *name);
+/* NULL beyond the last. */
+const struct lock *lock_named(uint32_t index, const char **name);
 
 /* Takes the lock if nobody holds it or waits for it. */
 static inline bool lock_try(struct lock *l)

@@ -26,6 +26,7 @@ void log_set_sink(log_sink s)
 
 void log_set_clock(log_clock c)
 {
+    lock_name(&ring_lock, "log");
     clock = c;
 }
 

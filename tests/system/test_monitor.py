@@ -99,6 +99,14 @@ def test_help(monitor):
         assert monitor.ask(name + words)[0].startswith("usage: " + name), name
 
 
+def test_locks(monitor):
+    """Each lock that many use, with what waiting for it took; one that nobody waited for took nothing."""
+    rows = monitor.program("locks")[:-1]
+    assert {row["lock"] for row in rows} == {"scheduler", "console", "console-input", "log", "pool", "guest-memory", "host-map", "timers", "devices"}
+    assert [row["vm"] for row in rows if row["lock"] == "devices"] == ["spinner", "idler"]
+    assert all(int(row["waits"]) or not int(row["spins"]) for row in rows)
+
+
 def test_bad_input(monitor):
     assert monitor.ask("frobnicate") == ["there is no command frobnicate; try help"]
     assert monitor.ask("vm start nobody") == ["there is no VM named nobody"]

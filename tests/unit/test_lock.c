@@ -22,6 +22,7 @@ static void test_free_and_held(void **state)
     assert_true(lock_try(&lock));
     lock_drop(&lock);
     assert_false(lock_held(&lock));
+    assert_int_equal(lock.waits | lock.spins, 0); /* one that was tried for is none that was waited for */
 }
 
 static void *adder(void *arg)
@@ -69,9 +70,13 @@ static void test_queue(void **state)
     assert_int_equal(pthread_create(&first, NULL, taker, NULL), 0);
     while (__atomic_load_n(&lock.next, __ATOMIC_SEQ_CST) == next)
         ;
+    for (uint32_t i = 0; i < ROUNDS; i++)
+        sched_yield();
     lock_drop(&lock);
     lock_take(&lock);
     assert_int_equal(count, 1);
+    assert_in_range(lock.waits, 1, 2); /* the other one, and we perhaps */
+    assert_true(lock.spins > 0);
     lock_drop(&lock);
     pthread_join(first, NULL);
 }
@@ -80,6 +85,26 @@ static void test_fair(void **state)
 {
     (void)state;
     add_from_all();
+}
+
+static void test_names(void **state)
+{
+    static const struct lock other, many[100];
+    const char *name = NULL;
+
+    (void)state;
+    lock_name(&lock, "first");
+    lock_name(&other, "other");
+    lock_name(&lock, "again");
+    assert_ptr_equal(lock_named(0, &name), &lock);
+    assert_string_equal(name, "again");
+    assert_ptr_equal(lock_named(1, &name), &other);
+    assert_null(lock_named(2, &name));
+    for (uint32_t i = 0; i < ARRAY_SIZE(many); i++)
+        lock_name(&many[i], "too many");
+    for (uint32_t i = 0; lock_named(i, &name); i++)
+        assert_true(i < ARRAY_SIZE(many));
+    assert_null(lock_named(UINT32_MAX, &name));
 }
 
 /* Who waits is in no queue: the next comer may be sooner. Comes last. */
@@ -105,10 +130,8 @@ static void test_unfair(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_free_and_held),
-        cmocka_unit_test(test_queue),
-        cmocka_unit_test(test_fair),
-        cmocka_unit_test(test_unfair),
+        cmocka_unit_test(test_free_and_held), cmocka_unit_test(test_queue),  cmocka_unit_test(test_names),
+        cmocka_unit_test(test_fair),          cmocka_unit_test(test_unfair),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
