@@ -254,6 +254,7 @@ static void cpuid_kvm(struct cpuid_table *table, const struct cpuid_policy *p)
     cpuid_signature(e, "KVMKVMKVM\0\0");
     e = cpuid_add(table, CPUID_HYPERVISOR_BASE + 1, 0);
     e->eax = cpuid_kvm_features(p);
+    e->edx = p->dedicated; /* KVM_HINTS_REALTIME */
     e = cpuid_add(table, CPUID_HYPERVISOR_BASE + 0x10, 0);
     e->eax = (uint32_t)(p->tsc_hz / 1000);
     e->ebx = (uint32_t)(p->apic_hz / 1000);

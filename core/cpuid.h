@@ -35,6 +35,7 @@ struct cpuid_policy {
     uint64_t xcr0;    /* state components that the guest may use; 0: no XSAVE */
     uint64_t caps;    /* the settled struct caps' bits */
     enum pv_kind pv;
+    bool dedicated; /* no vCPU ever waits for a core */
 };
 
 #define CPUID_HYPERVISOR_BASE 0x40000000u

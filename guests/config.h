@@ -83,6 +83,7 @@ struct config_vm {
     const char *cmdline;                                   /* never NULL */
     uint64_t memory;                                       /* bytes */
     uint64_t cores[CONFIG_MAX_CORES / 64]; /* host cores that it may use, a bit each; 0: any */
+    bool exclusive;                        /* and nobody else */
     uint32_t vcpus;
     uint32_t weight;   /* share under contention */
     uint32_t cap;      /* percent of one core for each vCPU; 0: none */

@@ -251,7 +251,15 @@ static bool set_port(struct config_parser *p, const struct key *key, char *value
 
 static bool set_cpus(struct config_parser *p, const struct key *key, char *value)
 {
+    char *last = NULL;
+
     (void)key;
+    for (char *comma = (char *)str_find(value, ','); comma; comma = (char *)str_find(comma + 1, ','))
+        last = comma;
+    if (last && str_eq(config_trim(last + 1), "exclusive")) {
+        *last = '\0';
+        p->vm->exclusive = true;
+    }
     return config_cores(value, p->vm->cores);
 }
 
@@ -293,7 +301,9 @@ static const struct key keys[] = {
     {.name = "cmdline", .set = set_text, FIELD(cmdline), .may_be_empty = true},
     {.name = "memory", .set = set_memory, .takes = "a size from 4M upwards, such as 512M or 2G"},
     {.name = "vcpus", .set = set_number, FIELD(vcpus), .min = 1, .max = VM_MAX_VCPUS},
-    {.name = "cpus", .set = set_cpus, .takes = "numbers of cores from 0 to 255, such as 2-3,5"},
+    {.name = "cpus",
+     .set = set_cpus,
+     .takes = "numbers of cores from 0 to 255, such as 2-3,5, and perhaps ',exclusive'"},
     {.name = "weight", .set = set_number, FIELD(weight), .min = 1, .max = 10000},
     {.name = "cap", .set = set_number, FIELD(cap), .min = 0, .max = 100},
     {.name = "disk",

@@ -147,6 +147,7 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
         .vcpus = vm->vcpus,
         .weight = vm->weight,
         .cap = vm->cap,
+        .exclusive = vm->exclusive,
         .on_crash = vm->on_crash,
         .on_reboot = vm->on_reboot,
         .autostart = vm->autostart,
@@ -174,6 +175,7 @@ static int launch_add_vm(const struct boot_info *boot, const struct config_vm *v
     launch_ports(vm, &spec);
     for (uint32_t i = 0; i < ARRAY_SIZE(vm->cores); i++)
         any |= spec.cpus.bits[i] = vm->cores[i];
+    spec.cores_named = any;
     for (uint32_t i = 0; i < CPU_MAX && !any; i++)
         cpuset_add(&spec.cpus, i);
     return launch_add(&spec);
@@ -276,11 +278,60 @@ static uint64_t launch_bytes(const struct machine_spec *s)
     return bytes;
 }
 
+static uint32_t launch_cores_count(const struct machine_spec *s)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < cpu_count; i++)
+        count += cpus[i]->online && cpuset_has(&s->cpus, i);
+    return count;
+}
+
+/*
+ * Cores of a VM's own: none of its vCPUs ever waits for another, and Keel does nothing there but what the VM itself asks for. Core 0
+ * has Keel's own work.
+ */
+static bool launch_exclusive_good(const struct machine_spec *s)
+{
+    uint32_t cores = launch_cores_count(s);
+
+    if (!s->exclusive)
+        return true;
+    if (cpuset_has(&s->cpus, 0))
+        log_error("vm=%s: core 0 does Keel's own work and can't be exclusive", s->name);
+    else if (cores < s->vcpus)
+        log_error("vm=%s: its %u vCPUs want a core each to be exclusive, and %u of those named are there",
+                  s->name, s->vcpus, cores);
+    return !cpuset_has(&s->cpus, 0) && cores >= s->vcpus;
+}
+
+/* Those that a VM named it misses, and is told so. */
+static void launch_take_cores(struct machine_spec *s, const struct machine_spec *owner)
+{
+    for (uint32_t cpu = 0; cpu < CPU_MAX; cpu++) {
+        if (!cpuset_has(&owner->cpus, cpu) || !cpuset_has(&s->cpus, cpu))
+            continue;
+        if (s->cores_named && cpu < cpu_count)
+            log_warn("vm=%s: core %u is exclusive to VM %s", s->name, cpu, owner->name);
+        cpuset_remove(&s->cpus, cpu);
+    }
+}
+
+/* All do without the cores that one has for itself. Of two that want the same, the first one gets them. */
+static void launch_share_cores(uint32_t index)
+{
+    struct machine_spec *s = &launches[index].spec;
+
+    for (uint32_t i = 0; i < launched; i++)
+        if (launches[i].spec.exclusive && !launches[i].refused && (i < index || !s->exclusive))
+            launch_take_cores(s, &launches[i].spec);
+}
+
 /* What the machine can't give is refused before anything starts. */
 static bool launch_fits(const struct machine_spec *s, uint64_t left)
 {
     uint64_t wanted = launch_bytes(s);
-    bool cores = launch_cores_fit(s);
+    bool cores = s->exclusive || launch_cores_fit(s);
 
     if (wanted > left)
         log_error("vm=%s: it wants %llu MiB of memory; of %llu MiB for guests, %llu MiB are left for it",
@@ -336,14 +387,34 @@ static void launch_plan_limits(const struct machine_spec *s)
         launch_plan_limit(s, "net", i, "fps", &s->nets[i].rates);
 }
 
+/* These go first, so that one that can't be takes nothing from others. */
+static void launch_plan_exclusive(void)
+{
+    for (uint32_t i = 0; i < launched; i++) {
+        struct machine_spec *s = &launches[i].spec;
+
+        if (!s->exclusive)
+            continue;
+        launch_limit_vcpus(s);
+        launch_share_cores(i);
+        if (!launch_cores_fit(s) || !launch_exclusive_good(s))
+            launch_refuse(&launches[i]);
+    }
+}
+
 void launch_plan(void)
 {
     uint64_t left = guestram_free_bytes();
 
+    launch_plan_exclusive();
     for (uint32_t i = 0; i < launched; i++) {
         struct machine_spec *s = &launches[i].spec;
 
         launch_limit_vcpus(s);
+        if (launches[i].refused)
+            continue;
+        if (!s->exclusive)
+            launch_share_cores(i);
         if (!launch_can_begin(s) || !launch_fits(s, s->autostart ? left : guestram_total_bytes())) {
             launch_refuse(&launches[i]);
             continue;

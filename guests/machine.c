@@ -124,6 +124,7 @@ static void machine_cpuid(struct vm *vm, const struct machine_spec *spec)
         .xcr0 = machine_xcr0(),
         .caps = caps.bits,
         .pv = spec->pv,
+        .dedicated = spec->exclusive,
     };
 
     cpuid_build(&vm->cpuid, &policy);

@@ -36,6 +36,8 @@ struct machine_spec {
     uint64_t memory;            /* bytes; rounded down to 2 MiB */
     uint32_t vcpus, weight, cap;
     struct cpuset cpus;
+    bool cores_named; /* in keel.conf */
+    bool exclusive;   /* nobody else gets these */
     enum config_crash on_crash;
     enum config_reboot on_reboot;
     bool autostart, debug_exit;

@@ -4,7 +4,7 @@
  * for those of devices, `fault=KIND` to end the machine in one of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KIND` are for VMs beside others, `for=MS` says how long;
  * `ipi=N` sends so many to a second CPU that runs, or with `halted` sleeps; `after=MS` has all of this wait first.
  * `sockets=CID` talks to another VM; `share` uses the memory that another VM, which runs the same, shares with this one; `attack` misuses all virtio devices; `balloon` gives memory up and takes it again.
- * `steps=N` has exits of known kinds; `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
+ * `steps=N` has exits of known kinds, `late=N` measures how late so many timers are; `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
  */
 #include "guests/payload/bench.h"
 #include "guests/payload/pv.h"
@@ -114,7 +114,8 @@ static bool company_run(void)
 {
     const char *hog = option_find("hog");
     uint32_t ms = option_number("for", 1000), beat = option_number("beat", 0), cpus = option_number("smp", 0);
-    uint32_t ipis = option_number("ipi", 0), steps = option_number("steps", 0);
+    uint32_t ipis = option_number("ipi", 0), steps = option_number("steps", 0),
+             late = option_number("late", 0);
     uint32_t other = option_number("sockets", 0);
     bool share = option_find("share"), attack = option_find("attack"), balloon = option_find("balloon");
 
@@ -124,6 +125,8 @@ static bool company_run(void)
         beat_run(beat, ms);
     else if (steps)
         steps_run(steps);
+    else if (late)
+        late_run(late);
     else if (ipis)
         ipi_run(ipis, option_find("halted"));
     else if (balloon)
@@ -138,7 +141,7 @@ static bool company_run(void)
         smp_start(cpus);
     else if (cpus)
         smp_run_tests(cpus);
-    return hog || beat || steps || ipis || share || other || attack || balloon ||
+    return hog || beat || steps || late || ipis || share || other || attack || balloon ||
            (cpus && !option_find("fault"));
 }
 
@@ -187,9 +190,9 @@ void payload_main(void)
     print("first-instruction tsc=%llu", (unsigned long long)first_tsc);
     interrupts_init();
     company = option_find("hog") || option_find("beat") || option_find("smp") || option_find("ipi") ||
-              option_find("steps") || option_find("attack") || option_find("balloon") ||
-              option_find("share") || option_find("sockets") || option_find("after") ||
-              option_find("pattern");
+              option_find("steps") || option_find("late") || option_find("attack") ||
+              option_find("balloon") || option_find("share") || option_find("sockets") ||
+              option_find("after") || option_find("pattern");
     clocks_init(!company);
     if (option_number("after", 0))
         sleep_us(1000ull * option_number("after", 0));

@@ -239,6 +239,8 @@ void share_run(uint32_t cpus);
 void sockets_run(uint32_t other);
 /* So many times: CPUID, RDMSR of the APIC base, IN from port 0x61, HLT until a timer's interrupt. */
 void steps_run(uint32_t rounds);
+/* How late so many timers are that wake it from HLT, in ticks of the TSC: the worst one at most twice the median. */
+void late_run(uint32_t count);
 /* All of the RAM: filled with a pattern, and looked through for it. */
 void pattern_write(void);
 void pattern_search(void);

@@ -364,18 +364,36 @@ static void test_memory(void **state)
 static void test_cores(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"3-2", "a", "1-", "-1", "1,,2", "1,", "256", "0-256", "1-2-3", "1 2"};
-    char line[64], sentence[128];
+    static const char *const bad[] = {"3-2",
+                                      "a",
+                                      "1-",
+                                      "-1",
+                                      "1,,2",
+                                      "1,",
+                                      "256",
+                                      "0-256",
+                                      "1-2-3",
+                                      "1 2",
+                                      "exclusive",
+                                      "exclusive,1",
+                                      "1,exclusive,2",
+                                      "1,exclusive,exclusive"};
+    char line[64], sentence[160];
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         snprintf(line, sizeof(line), "cpus = %s", bad[i]);
-        snprintf(sentence, sizeof(sentence),
-                 "cpus takes numbers of cores from 0 to 255, such as 2-3,5, not '%s'", bad[i]);
+        snprintf(
+            sentence, sizeof(sentence),
+            "cpus takes numbers of cores from 0 to 255, such as 2-3,5, and perhaps ',exclusive', not '%s'",
+            bad[i]);
         expect_line(line, sentence);
     }
     expect_good_line("cpus = 0-255");
     for (uint32_t i = 0; i < CONFIG_MAX_CORES / 64; i++)
         assert_int_equal(c.vms[0].cores[i], UINT64_MAX);
+    assert_false(c.vms[0].exclusive);
+    expect_good_line("cpus = 2-3 , exclusive");
+    assert_true(c.vms[0].cores[0] == 0xc && c.vms[0].exclusive);
 }
 
 static void test_nets(void **state)
