@@ -6,6 +6,7 @@ LEFT, WIDTH, TOP = 70, 1010, 44
 RUN, EXIT, MARK, GAP = 22, 20, 9, 16
 LEGEND = 18
 STEPS = 8
+TOGETHER = 10       # shapes in a line of the file
 NARROWEST = 0.6     # of a shape, in units of the picture
 REASONS = ["#d1495b", "#edae49", "#00798c", "#66a182", "#8d6a9f", "#2e4057", "#c06e52", "#7fb7be", "#a3a847"]
 VCPUS = ["#bcd4e6", "#d5e8c8", "#f3dcc2", "#e0cfe8", "#f5e6a8", "#cfe8e4"]
@@ -100,4 +101,5 @@ def picture(title, cores):
     parts += legend(bottom + 6, exits, lengths, exit_colour)
     last = bottom + 6 + LEGEND * ((len(exits) + 2) // 3)
     parts += ['<path d="M%d %dl4 %dh-8z" fill="#b3261e"/><text x="%d" y="%d">an event is injected</text>' % (LEFT + 6, last + 1, MARK, LEFT + 18, last + 10)]
-    return "\n".join(parts + ["</svg>"]) + "\n"
+    parts.append("</svg>")
+    return "".join("".join(parts[at:at + TOGETHER]) + "\n" for at in range(0, len(parts), TOGETHER))
