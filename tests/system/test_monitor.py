@@ -192,7 +192,7 @@ def test_machine(monitor):
 
 # What has to follow a command's name; the VM `off` is for orders, in this order.
 GOOD = {"balloon": "idler", "disk": None, "net": None, "console": None, "kv": None, "poweroff": None, "quit": None, "reboot": None,
-        "mem": "spinner 1M 40", "walk": "spinner 0x100000", "log": ""}
+        "mem": "spinner 1M 40", "walk": "spinner 0x100000", "log": "", "tracing dump": None}
 ORDERS = [("start", "running"), ("pause", "paused"), ("resume", "running"), ("reset", "running"), ("stop", "stopped"),
           ("start", "running"), ("kill", "stopped")]
 
@@ -211,6 +211,8 @@ def test_for_programs(monitor):
             answer = monitor.program("%s %s" % (name, argument))
             assert len(answer) > 1 and answer[-1]["end"] == name and "error" not in answer[0], name
     assert monitor.program("frob") == [{"error": "no-such-command", "command": "frob"}, {"end": "none"}]
+    assert monitor.program("tracing on")[0]["tracing"] == "on" and monitor.program("tracing dump")[0]["trace"] == "machine"
+    assert monitor.program("tracing off") == [{"tracing": "off"}, {"end": "tracing off"}]
     assert monitor.program("log warn") == [{"log": "warn"}, {"end": "log"}]
     assert monitor.program("log info")[-1] == {"end": "log"}
     assert monitor.program("vm info off")[1]["cmdline"] == 'fault=spin say="two words"'
