@@ -13,7 +13,7 @@ from backends.machine import MachineError
 from keel import Keel
 from monitor import Monitor, pairs
 from operations import BESIDE
-from peer import read_bench, read_loads
+from peer import read_bench, read_disk, read_loads
 from results import TOP
 
 # Its CPUID gives no TSC frequency of its own, so that the bare kernel's clock is the emulator's.
@@ -80,8 +80,7 @@ class Bench:
         keel = self.boot_vms("disk", [vms.vm("disk", cmdline="bench=disk", disk="ram:16M")], limit=600)
         with keel.machine:
             keel.finish(100)
-        self.found.update(read_bench(keel.machine.output()))
-        self.found["disk-interrupts-many"] /= self.found["disk-interrupts-many:mean"]
+        self.found.update(read_disk(keel.machine.output()))
         few, more = 1024, 3072
         runs = [(kind + size, count, options) for kind, options in (("", ""), ("poll-", " poll"), ("deep-", " depth=32"))
                 for size, count in (("few", few), ("more", more))]
