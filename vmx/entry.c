@@ -39,9 +39,9 @@ static void preemption_begin(struct vmx_vcpu *v, uint64_t deadline)
 /* Rounds up: a tick of the timer late is better than an exit at which nothing is due yet (SDM 26.5.1). */
 static inline void preemption_arm(const struct vmx_vcpu *v)
 {
-    int32_t left = (int32_t)(v->deadline - (uint32_t)rdtsc());
+    uint32_t left = v->deadline - (uint32_t)rdtsc();
 
-    vmwrite_surely(VMCS_PREEMPTION_TIMER, LIKELY(left > 0) ? ((uint32_t)left >> v->timer_shift) + 1 : 0);
+    vmwrite_surely(VMCS_PREEMPTION_TIMER, LIKELY((int32_t)left >= 0) ? (left >> v->timer_shift) + 1 : 0);
 }
 
 static void refuse(struct vmx_vcpu *v, const char *why)
@@ -102,7 +102,6 @@ static inline void exit_read_flags(struct vcpu *vcpu, struct vmx_vcpu *v)
 {
     v->rflags = vmread_surely(VMCS_GUEST_RFLAGS);
     v->shadow = (uint32_t)vmread_surely(VMCS_INTERRUPTIBILITY);
-    v->valid = VALID_RFLAGS | VALID_SHADOW;
     vcpu->insn_plain = !((v->rflags & RFLAGS_TF) | (v->shadow & SHADOW_INSN));
 }
 
@@ -112,8 +111,6 @@ static inline uint64_t exit_read(struct vcpu *vcpu, struct vmx_vcpu *v)
     struct trace_exit *trace = vcpu_trace_next(vcpu);
     uint64_t reason = vmread(VMCS_EXIT_REASON), rip = vmread_surely(VMCS_GUEST_RIP);
 
-    v->reason = (uint32_t)reason;
-    v->rip = rip;
     vcpu->rip = rip;
     trace->reason = (uint32_t)reason;
     trace->info = 0;
@@ -126,7 +123,7 @@ static inline uint64_t exit_read(struct vcpu *vcpu, struct vmx_vcpu *v)
 static inline void exit_collect(struct vcpu *vcpu, struct vmx_vcpu *v, uint64_t reason)
 {
     vcpu->insn_len = 0;
-    exit_qualify(vcpu);
+    v->qualification = exit_qualify(vcpu);
     if (UNLIKELY(reason & REASON_ENTRY_FAILED))
         exit_of_failed_entry(v, (uint32_t)reason);
     else if (UNLIKELY(reason >= REASON_COUNT || !vmx_exit_rows[reason].handle))
@@ -140,6 +137,7 @@ static NOINLINE void exit_other(struct vcpu *vcpu, uint64_t reason)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
+    v->reason = (uint32_t)reason;
     if (reason < REASON_COUNT && vmx_exit_rows[reason].insn)
         vcpu->insn_len = (uint8_t)vmread_surely(VMCS_EXIT_INSN_LEN);
     else
@@ -173,7 +171,7 @@ struct vcpu *vmx_exited(struct vcpu *vcpu)
     if (UNLIKELY(!vcpu_unhindered(vcpu)) && !entry_hindered(vcpu))
         return NULL;
     vmwrite_surely(VMCS_GUEST_RIP, vcpu->rip); /* few exits leave it where it was */
-    if (vmx_vcpu(vcpu)->timed)
+    if (LIKELY(vmx_vcpu(vcpu)->timed))
         preemption_arm(vmx_vcpu(vcpu));
     return vcpu;
 }
@@ -197,8 +195,7 @@ void vmx_enter(struct vcpu *vcpu, uint64_t deadline)
     preemption_begin(v, deadline);
     if (!entry_attend(vcpu))
         return;
-    if (vcpu->rip != v->rip)
-        vmwrite(VMCS_GUEST_RIP, vcpu->rip);
+    vmwrite(VMCS_GUEST_RIP, vcpu->rip);
     if (v->timed)
         preemption_arm(v);
     v->launched = true; /* unless an exit finds that the entry failed */

@@ -16,7 +16,6 @@ void proc_control_set(struct vmx_vcpu *v, uint32_t bits, bool on)
 void shadow_set(struct vmx_vcpu *v, uint32_t shadow)
 {
     v->shadow = shadow;
-    v->valid |= VALID_SHADOW;
     vmwrite(VMCS_INTERRUPTIBILITY, shadow);
 }
 
@@ -24,17 +23,17 @@ void shadow_sync_debug(struct vmx_vcpu *v)
 {
     uint64_t pending;
 
-    if (LIKELY(!(shadow_get(v) & SHADOW_INSN)))
+    if (LIKELY(!(v->shadow & SHADOW_INSN)))
         return;
     pending = vmread(VMCS_PENDING_DEBUG) & ~PENDING_DEBUG_BS;
-    vmwrite(VMCS_PENDING_DEBUG, rflags_get(v) & RFLAGS_TF ? pending | PENDING_DEBUG_BS : pending);
+    vmwrite(VMCS_PENDING_DEBUG, v->rflags & RFLAGS_TF ? pending | PENDING_DEBUG_BS : pending);
 }
 
 /* The instruction is done, and core/vcpu.c raises what its end raises: no trap stays behind from the shadow. */
 void vmx_clear_shadow(struct vcpu *vcpu)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
-    uint32_t shadow = shadow_get(v);
+    uint32_t shadow = v->shadow;
 
     if (LIKELY(!(shadow & SHADOW_INSN)))
         return;
@@ -46,7 +45,7 @@ void vmx_set_shadow(struct vcpu *vcpu)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
-    shadow_set(v, (shadow_get(v) & ~(uint32_t)SHADOW_INSN) | SHADOW_MOV_SS);
+    shadow_set(v, (v->shadow & ~(uint32_t)SHADOW_INSN) | SHADOW_MOV_SS);
     shadow_sync_debug(v);
 }
 
@@ -55,7 +54,7 @@ bool vmx_nmi_blocked(struct vcpu *vcpu)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
-    return cap(CAP_VNMI) ? shadow_get(v) & SHADOW_NMI : v->nmi_blocked;
+    return cap(CAP_VNMI) ? v->shadow & SHADOW_NMI : v->nmi_blocked;
 }
 
 /* An entry that was put off, for there was more to do first, leaves what it was to inject: nothing may take its place. */
@@ -71,8 +70,8 @@ bool vmx_can_inject(struct vcpu *vcpu, enum event_type type)
     if (event_on_its_way())
         return false;
     if (type == EVENT_NMI)
-        return !(shadow_get(v) & SHADOW_INSN) && !vmx_nmi_blocked(vcpu);
-    return rflags_get(v) & RFLAGS_IF && !(shadow_get(v) & SHADOW_INSN);
+        return !(v->shadow & SHADOW_INSN) && !vmx_nmi_blocked(vcpu);
+    return v->rflags & RFLAGS_IF && !(v->shadow & SHADOW_INSN);
 }
 
 /* In real mode no error code is pushed, and VM entry insists on that (27.2.1.3). */
@@ -100,7 +99,7 @@ bool vmx_inject_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
-    if (!(rflags_get(v) & RFLAGS_IF) || shadow_get(v) & SHADOW_INSN || event_on_its_way())
+    if (!(v->rflags & RFLAGS_IF) || v->shadow & SHADOW_INSN || event_on_its_way())
         return false;
     vmwrite(VMCS_ENTRY_INTR_INFO, INTR_VALID | vector);
     return true;
@@ -119,7 +118,7 @@ void vmx_window(struct vcpu *vcpu, enum event_type type, bool open)
 
 static NOINLINE void event_reblock_nmi(struct vmx_vcpu *v)
 {
-    shadow_set(v, shadow_get(v) | (uint32_t)SHADOW_NMI);
+    shadow_set(v, v->shadow | (uint32_t)SHADOW_NMI);
 }
 
 /* A fault of an IRET that had just ended the blocking of NMIs: it will run again, and NMIs are blocked till then (28.2.3). */
@@ -150,7 +149,7 @@ static NOINLINE void event_resume(struct vcpu *vcpu, uint64_t info)
     if (event.type >= EVENT_SOFT_INT)
         event.insn_len = (uint8_t)vmread(VMCS_EXIT_INSN_LEN);
     if (event.type == EVENT_NMI)
-        shadow_set(v, shadow_get(v) & ~(uint32_t)SHADOW_NMI); /* its delivery begins anew */
+        shadow_set(v, v->shadow & ~(uint32_t)SHADOW_NMI); /* its delivery begins anew */
     event_reinject(vcpu, &event);
 }
 

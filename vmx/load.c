@@ -79,7 +79,6 @@ void vmx_unload(struct vcpu *vcpu)
     msr_swap_out(v);
     debug_swap_out(v);
     v->cr2 = read_cr2();
-    v->valid = 0;
     vmcs_clear(v);
     v->cpu = NULL;
     this_cpu()->vcpu = NULL;

@@ -38,13 +38,13 @@ static void nmi_unblock(struct vmx_vcpu *v)
 {
     v->nmi_blocked = false;
     nmi_step_while_needed(v);
-    shadow_set(v, shadow_get(v) & ~(uint32_t)SHADOW_NMI);
+    shadow_set(v, v->shadow & ~(uint32_t)SHADOW_NMI);
 }
 
 void vmx_nmi_taken(struct vmx_vcpu *v)
 {
     if (cap(CAP_VNMI))
-        shadow_set(v, shadow_get(v) | (uint32_t)SHADOW_NMI);
+        shadow_set(v, v->shadow | (uint32_t)SHADOW_NMI);
     else
         vmx_nmi_injected(v);
 }
@@ -52,7 +52,7 @@ void vmx_nmi_taken(struct vmx_vcpu *v)
 void vmx_nmi_ended(struct vmx_vcpu *v)
 {
     if (cap(CAP_VNMI))
-        shadow_set(v, shadow_get(v) & ~(uint32_t)SHADOW_NMI);
+        shadow_set(v, v->shadow & ~(uint32_t)SHADOW_NMI);
     else
         nmi_unblock(v);
 }
@@ -94,7 +94,7 @@ void vmx_nmi_at_intr_window(struct vmx_vcpu *v)
  */
 static bool nmi_uses_intr_window(struct vmx_vcpu *v)
 {
-    uint32_t shadow = shadow_get(v);
+    uint32_t shadow = v->shadow;
 
     if (!cap(CAP_VNMI))
         return !nmi_can_step();

@@ -16,7 +16,6 @@
 static void rflags_set(struct vmx_vcpu *v, uint64_t rflags)
 {
     v->rflags = (rflags & RFLAGS_DEFINED) | RFLAGS_FIXED1;
-    v->valid |= VALID_RFLAGS;
     vmwrite(VMCS_GUEST_RFLAGS, v->rflags);
     shadow_sync_debug(v);
 }
@@ -25,7 +24,7 @@ static uint64_t reg_read(struct vmx_vcpu *v, enum vcpu_reg reg)
 {
     switch (reg) {
     case REG_RFLAGS:
-        return rflags_get(v);
+        return v->rflags;
     case REG_RSP:
         return vmread(VMCS_GUEST_RSP);
     case REG_CR0:
@@ -63,7 +62,7 @@ uint64_t vmx_get(struct vcpu *vcpu, enum vcpu_reg reg)
     struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
     if (LIKELY(reg == REG_RFLAGS && v->cpu == this_cpu()))
-        return rflags_get(v);
+        return v->rflags;
     return reg_get(v, reg);
 }
 
@@ -204,7 +203,7 @@ static void code_read(struct vmx_vcpu *v, struct vcpu_code *out)
     out->walk.cr3 = mode_cr3(v);
     out->walk.cr4 = mode_cr4(v);
     out->walk.efer = v->efer;
-    out->walk.rflags = rflags_get(v);
+    out->walk.rflags = v->rflags;
     out->walk.pkru = 0; /* protection keys never hide what the hypervisor has to read */
     out->walk.phys_bits = 0;
     out->mode = code_mode((uint16_t)vmread(VMCS_GUEST_ACCESS(SEG_CS)), v->efer);

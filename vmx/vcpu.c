@@ -120,19 +120,20 @@ static void guest_reset(struct vmx_vcpu *v)
     vmwrite(VMCS_GUEST_CR4, 0);
     mode_set(v, CR0_RESET, 0, 0);
     vmwrite(VMCS_GUEST_RSP, 0);
+    v->rflags = RFLAGS_FIXED1;
     vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED1);
     vmwrite(VMCS_GUEST_DR7, DR7_INIT);
     vmwrite(VMCS_GUEST_DEBUGCTL, 0);
     vmwrite(VMCS_GUEST_SYSENTER_CS, 0);
     vmwrite(VMCS_GUEST_SYSENTER_ESP, 0);
     vmwrite(VMCS_GUEST_SYSENTER_EIP, 0);
+    v->shadow = 0;
     vmwrite(VMCS_INTERRUPTIBILITY, 0);
     vmwrite(VMCS_ACTIVITY, 0);
     vmwrite(VMCS_PENDING_DEBUG, 0);
     vmwrite(VMCS_LINK_POINTER, ~0ull);
     v->vcpu->gpr[REG_RDX] = cpuid(1, 0).eax;
     vcpu_set_rip(v->vcpu, 0xfff0);
-    v->rip = ~v->vcpu->rip;
 }
 
 static int pages_alloc(struct vmx_vcpu *v)

@@ -58,10 +58,6 @@ enum swapped_msr {
 /* One more exit reason: the guest wasn't entered, or came back with what isn't to be expected. */
 #define REASON_REFUSED REASON_COUNT
 
-/* VMCS fields that are read at most once for each exit. */
-#define VALID_RFLAGS BIT(0)
-#define VALID_SHADOW BIT(1)
-
 struct vmx_vcpu {
     struct vmx_frame frame; /* must stay first (entry.asm) */
     struct vcpu *vcpu;
@@ -73,17 +69,15 @@ struct vmx_vcpu {
     bool cr8_used;         /* the guest has written CR8: it does so without exits from now on */
     uint8_t cr8;           /* as it stands in virtual_apic */
     uint16_t vpid;
-    uint32_t valid;               /* VALID_... */
     uint8_t apic_mode;            /* enum vapic_mode, as the controls stand */
     uint32_t proc, entry;         /* control fields as they stand in the VMCS */
     bool timed;                   /* the preemption timer is to end at `deadline` */
     uint8_t timer_shift;          /* that of struct vmx */
     uint32_t deadline;            /* the low half of a host TSC */
-    uint32_t reason;              /* of the last exit, or REASON_REFUSED */
-    uint32_t shadow;              /* VALID_SHADOW */
-    uint64_t rflags;              /* VALID_RFLAGS */
-    uint64_t qualification;       /* of the last exit */
-    uint64_t rip;                 /* of the last exit */
+    uint32_t reason;              /* of the last exit that wasn't an instruction's, or REASON_REFUSED */
+    uint32_t shadow;              /* VMCS_INTERRUPTIBILITY, as it stands outside of the guest */
+    uint64_t rflags;              /* VMCS_GUEST_RFLAGS, likewise */
+    uint64_t qualification;       /* of that exit */
     const char *failure;          /* with REASON_REFUSED: why */
     bool entry_failed;            /* with REASON_REFUSED: the CPU found a rule of VM entry broken */
     bool intr_window;             /* an exit is asked for when the guest can take an interrupt */
@@ -106,25 +100,6 @@ _Static_assert(sizeof(struct vmx_vcpu) <= PAGE_SIZE, "is one frame");
 static inline struct vmx_vcpu *vmx_vcpu(const struct vcpu *vcpu)
 {
     return vcpu->arch;
-}
-
-/* Of the last exit, if v is loaded: at most one VMREAD for each exit. */
-static inline uint64_t rflags_get(struct vmx_vcpu *v)
-{
-    if (!(v->valid & VALID_RFLAGS)) {
-        v->rflags = vmread(VMCS_GUEST_RFLAGS);
-        v->valid |= VALID_RFLAGS;
-    }
-    return v->rflags;
-}
-
-static inline uint32_t shadow_get(struct vmx_vcpu *v)
-{
-    if (!(v->valid & VALID_SHADOW)) {
-        v->shadow = (uint32_t)vmread(VMCS_INTERRUPTIBILITY);
-        v->valid |= VALID_SHADOW;
-    }
-    return v->shadow;
 }
 
 /* vmcs.c: a VMCS region, and its being current. */
@@ -159,12 +134,11 @@ void vmx_unload(struct vcpu *vcpu);
 void vmx_enter(struct vcpu *vcpu, uint64_t deadline);
 struct vcpu *vmx_exited(struct vcpu *vcpu);
 struct vcpu *vmx_exited_traced(struct vcpu *vcpu);
-/* The exit qualification. That of most instructions says nothing, so that handlers ask; for all else, it was read. */
+/* The exit qualification. That of most instructions says nothing, so that handlers ask; for all else, it was read and kept. */
 static inline uint64_t exit_qualify(struct vcpu *vcpu)
 {
     uint64_t qualification = vmread_surely(VMCS_QUALIFICATION);
 
-    vmx_vcpu(vcpu)->qualification = qualification;
     vcpu_trace_last(vcpu)->info = (uint32_t)qualification;
     return qualification;
 }
