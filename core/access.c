@@ -16,14 +16,23 @@ void access_mmio(struct vcpu *vcpu, gpa_t gpa, uint32_t size, bool write, uint64
         vcpu->apic_mmio(vcpu->apic_ctx, &access);
         *value = access.value;
     } else {
-        access_device(vcpu, &vcpu->vm->mmio, gpa, size, write, value);
+        struct bus_access access;
+
+        access_device(vcpu, &vcpu->vm->mmio, gpa, size, write, *value, &access);
+        *value = access.value;
     }
 }
 
 bool access_msr(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value, bool *claimed)
 {
-    enum bus_result result = access_range(vcpu, bus_find(&vcpu->vm->msr, msr, 1), msr, 8, write, value);
+    const struct bus_range *range = bus_find(&vcpu->vm->msr, msr, 1);
+    struct bus_access access;
+    enum bus_result result = BUS_UNCLAIMED;
 
+    if (range) {
+        result = access_range(vcpu, range, msr, 8, write, *value, &access);
+        *value = access.value;
+    }
     *claimed = result != BUS_UNCLAIMED;
     return result == BUS_OK;
 }

@@ -4,50 +4,41 @@
 #include "core/vm.h"
 
 /*
- * bus_dispatch for a range that was found, with the time read only for those who ask for it. What of a read's value is beyond
- * its size is left in. The access comes in parts and not as a struct, so that of what is known where this is inlined nothing
+ * bus_dispatch for a range that was found, with the time read only for those who ask for it; *access is filled in. What of a
+ * read's value is beyond its size is left in. The access comes in parts, so that of what is known where this is inlined nothing
  * is computed.
  */
 static ALWAYS_INLINE enum bus_result access_range(struct vcpu *vcpu, const struct bus_range *range,
-                                                  uint64_t addr, uint32_t size, bool write, uint64_t *value)
+                                                  uint64_t addr, uint32_t size, bool write, uint64_t value,
+                                                  struct bus_access *access)
 {
-    struct bus_access access = {.value = *value, .size = size, .write = write};
-    enum bus_result result = BUS_UNCLAIMED;
+    uint64_t offset = addr - range->base;
+    enum bus_result result;
 
-    if (LIKELY(range)) {
-        access.addr = addr - range->base;
-        if (bus_is_timed(range, access.addr, write))
-            access.now = vm_now(vcpu->vm);
-        result = range->handler(range->dev, &access);
-    }
-    if (UNLIKELY(result == BUS_UNCLAIMED))
-        bus_unclaimed(&access);
-    *value = access.value;
+    access->addr = offset;
+    access->value = value;
+    access->size = size;
+    access->write = write;
+    access->now = LIKELY(bus_is_timed(range, offset, write)) ? vm_now(vcpu->vm) : 0;
+    result = range->handler(range->dev, access);
+    if (UNLIKELY(result == BUS_UNCLAIMED) && !write)
+        access->value = BUS_NOTHING;
     return result;
 }
 
 /* Ports and MMIO reach shared devices: one vCPU at a time. The LAPIC page never does, and takes no lock (DESIGN 3). */
 static ALWAYS_INLINE void access_device(struct vcpu *vcpu, struct bus *bus, uint64_t addr, uint32_t size,
-                                        bool write, uint64_t *value)
+                                        bool write, uint64_t value, struct bus_access *access)
 {
-    struct lock *lock = &vcpu->vm->devices;
+    const struct bus_range *range;
 
-    lock_take(lock);
-    access_range(vcpu, bus_find(bus, addr, size), addr, size, write, value);
-    lock_drop(lock);
-}
-
-static inline uint64_t access_port_read(struct vcpu *vcpu, uint16_t port, uint32_t size)
-{
-    uint64_t value = 0;
-
-    access_device(vcpu, &vcpu->vm->pio, port, size, false, &value);
-    return value;
-}
-
-static inline void access_port_write(struct vcpu *vcpu, uint16_t port, uint32_t size, uint64_t value)
-{
-    access_device(vcpu, &vcpu->vm->pio, port, size, true, &value);
+    lock_take(&vcpu->vm->devices);
+    range = bus_find(bus, addr, size);
+    if (LIKELY(range))
+        access_range(vcpu, range, addr, size, write, value, access);
+    else
+        access->value = BUS_NOTHING;
+    lock_drop(&vcpu->vm->devices);
 }
 
 /* *value is the data of a write, or receives that of a read, of which what is beyond its size means nothing. */

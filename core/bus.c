@@ -12,6 +12,7 @@ void bus_init(struct bus *bus, const char *kind)
     memset(bus, 0, sizeof(*bus));
     bus->kind = kind;
     bus->ranges[0] = bus_end;
+    bus->hint = bus->ranges;
 }
 
 void bus_init_numbered(struct bus *bus, const char *kind)
@@ -40,7 +41,7 @@ int bus_claim(struct bus *bus, uint64_t base, uint64_t len, bus_handler handler,
 {
     uint32_t at = bus_rank(bus, base);
 
-    if (len == 0 || len - 1 > UINT64_MAX - base)
+    if (len == 0 || len > BIT(63) || len - 1 > UINT64_MAX - base)
         return ERR_RANGE;
     if (at > 0 && base - bus->ranges[at - 1].base < bus->ranges[at - 1].len)
         return ERR_BUSY;
@@ -80,7 +81,7 @@ const struct bus_range *bus_search(struct bus *bus, uint64_t addr, uint32_t size
 
     if (at == 0)
         return NULL;
-    __atomic_store_n(&bus->hint, at - 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&bus->hint, &bus->ranges[at - 1], __ATOMIC_RELAXED);
     return bus_range_holds(&bus->ranges[at - 1], addr, size) ? &bus->ranges[at - 1] : NULL;
 }
 
@@ -92,7 +93,7 @@ bool bus_holds(struct bus *bus, uint64_t addr)
 void bus_unclaimed(struct bus_access *access)
 {
     if (!access->write)
-        access->value = UINT64_MAX;
+        access->value = BUS_NOTHING;
 }
 
 enum bus_result bus_dispatch(struct bus *bus, struct bus_access *access)

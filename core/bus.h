@@ -21,6 +21,8 @@ enum bus_result {
     BUS_UNCLAIMED, /* nothing is there: reads give all ones, writes vanish; bus_dispatch fills in the value */
 };
 
+#define BUS_NOTHING UINT64_MAX /* what is read where nothing is */
+
 typedef enum bus_result (*bus_handler)(void *dev, struct bus_access *access);
 
 struct bus_range {
@@ -38,7 +40,8 @@ struct bus {
     bool numbered;    /* an address is a whole register's number (MSRs), not a byte's */
     const char *kind; /* "port", "mmio" or "msr", for logs */
     uint32_t count;
-    uint32_t hint; /* the range of the last access, or that below it: most accesses come in series */
+    /* The range of the last access, or that below it: most accesses come in series. */
+    const struct bus_range *hint;
     struct bus_range ranges[BUS_MAX_RANGES +
                             1]; /* sorted by base, no two overlap; behind the last, an empty one at the end */
     /* Unclaimed addresses that were logged already: a small set that is never emptied. */
@@ -49,7 +52,7 @@ struct bus {
 void bus_init(struct bus *bus, const char *kind);
 /* A bus on which neighbouring addresses are neighbouring registers, whatever their size: MSRs. */
 void bus_init_numbered(struct bus *bus, const char *kind);
-/* Claims [base, base + len). Returns 0, ERR_BUSY on overlap, ERR_NOMEM when the table is full, ERR_RANGE if len is 0 or wraps. */
+/* Claims [base, base + len). Returns 0, ERR_BUSY on overlap, ERR_NOMEM when the table is full, ERR_RANGE if len is 0, above 2^63 or wraps. */
 int bus_claim(struct bus *bus, uint64_t base, uint64_t len, bus_handler handler, void *dev, const char *name);
 #define BUS_TIMELESS UINT32_MAX
 /* Says of the range that starts at base where its handler doesn't look at access->now: reading the time costs more than most. */
@@ -62,7 +65,13 @@ static inline bool bus_range_holds(const struct bus_range *range, uint64_t addr,
 {
     uint64_t offset = addr - range->base;
 
-    return offset < range->len && size <= range->len - offset;
+    return offset < range->len && offset + size <= range->len;
+}
+
+/* Where the last access went, or the range below that. */
+static inline const struct bus_range *bus_hint(const struct bus *bus)
+{
+    return __atomic_load_n(&bus->hint, __ATOMIC_RELAXED);
 }
 
 /*
@@ -71,7 +80,7 @@ static inline bool bus_range_holds(const struct bus_range *range, uint64_t addr,
  */
 static inline const struct bus_range *bus_find(struct bus *bus, uint64_t addr, uint32_t size)
 {
-    const struct bus_range *last = &bus->ranges[__atomic_load_n(&bus->hint, __ATOMIC_RELAXED)];
+    const struct bus_range *last = bus_hint(bus);
 
     if (LIKELY(bus_range_holds(last, addr, size)))
         return last;

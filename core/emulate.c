@@ -167,15 +167,22 @@ static bool emulate_has(void *ctx, enum emul_feature feature)
 
 static int emulate_in(void *ctx, uint16_t port, uint32_t size, uint64_t *value, struct emul_fault *fault)
 {
+    struct vcpu *vcpu = ((struct emulation *)ctx)->vcpu;
+    struct bus_access access;
+
     (void)fault;
-    *value = access_port_read(((struct emulation *)ctx)->vcpu, port, size) & (UINT64_MAX >> (64 - 8 * size));
+    access_device(vcpu, &vcpu->vm->pio, port, size, false, 0, &access);
+    *value = access.value & (UINT64_MAX >> (64 - 8 * size));
     return 0;
 }
 
 static int emulate_out(void *ctx, uint16_t port, uint32_t size, uint64_t value, struct emul_fault *fault)
 {
+    struct vcpu *vcpu = ((struct emulation *)ctx)->vcpu;
+    struct bus_access access;
+
     (void)fault;
-    access_port_write(((struct emulation *)ctx)->vcpu, port, size, value);
+    access_device(vcpu, &vcpu->vm->pio, port, size, true, value, &access);
     return 0;
 }
 

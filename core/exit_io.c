@@ -3,32 +3,91 @@
 #include "core/emulate.h"
 #include "core/exit.h"
 #include "core/lib/format.h"
+#include "core/lib/string.h"
 #include "core/vm.h"
 
+static NOINLINE void in_show_wide(struct vcpu *vcpu, const struct bus_access *access)
+{
+    if (access->size == 2)
+        memcpy(&vcpu->gpr[REG_RAX], &access->value, 2);
+    else
+        vcpu->gpr[REG_RAX] = (uint32_t)access->value;
+}
+
+/* A 32-bit result clears the upper half of RAX, smaller ones leave the rest as it is. */
+static ALWAYS_INLINE void in_show(struct vcpu *vcpu, const struct bus_access *access)
+{
+    vcpu->stats.exits[STATS_PORT]++;
+    if (LIKELY(access->size == 1))
+        *(uint8_t *)&vcpu->gpr[REG_RAX] = (uint8_t)access->value;
+    else
+        in_show_wide(vcpu, access);
+    vcpu_advance(vcpu);
+}
+
+/* With the lock held, where the last access wasn't. */
+static NOINLINE void in_elsewhere(struct vcpu *vcpu, uint16_t port, uint32_t size)
+{
+    const struct bus_range *range = bus_find(&vcpu->vm->pio, port, size);
+    struct bus_access access = {.value = BUS_NOTHING, .size = size};
+
+    if (range)
+        access_range(vcpu, range, port, size, false, 0, &access);
+    lock_drop(&vcpu->vm->devices);
+    in_show(vcpu, &access);
+}
+
+/* Behind the access, what is needed is looked up again: registers that last that long would have to be saved first. */
 void exit_in(struct vcpu *vcpu, uint16_t port, uint32_t size)
 {
-    uint64_t value = access_port_read(vcpu, port, size);
-    uint64_t *rax = &vcpu->gpr[REG_RAX];
+    struct vm *vm = vcpu->vm;
+    const struct bus_range *last;
+    struct bus_access access;
 
+    lock_take(&vm->devices);
+    last = bus_hint(&vm->pio);
+    if (UNLIKELY(!bus_range_holds(last, port, size))) {
+        in_elsewhere(vcpu, port, size);
+        return;
+    }
+    access_range(vcpu, last, port, size, false, 0, &access);
+    lock_drop(&vcpu->vm->devices);
+    in_show(vcpu, &access);
+}
+
+static void out_finish(struct vcpu *vcpu)
+{
+    lock_drop(&vcpu->vm->devices);
     vcpu->stats.exits[STATS_PORT]++;
-    /* A 32-bit result clears the upper half, smaller ones leave the rest as it is. */
-    if (LIKELY(size == 1))
-        *rax = (*rax & ~0xffull) | (uint8_t)value;
-    else if (size == 2)
-        *rax = (*rax & ~0xffffull) | (uint16_t)value;
-    else
-        *rax = (uint32_t)value;
     vcpu_advance(vcpu);
+}
+
+static NOINLINE void out_elsewhere(struct vcpu *vcpu, uint16_t port, uint32_t size, uint64_t value)
+{
+    const struct bus_range *range = bus_find(&vcpu->vm->pio, port, size);
+    struct bus_access access;
+
+    if (range)
+        access_range(vcpu, range, port, size, true, value, &access);
+    out_finish(vcpu);
 }
 
 void exit_out(struct vcpu *vcpu, uint16_t port, uint32_t size)
 {
+    struct vm *vm = vcpu->vm;
     uint64_t rax = vcpu->gpr[REG_RAX];
+    uint64_t value = LIKELY(size == 1) ? (uint8_t)rax : rax & (UINT64_MAX >> (64 - 8 * size));
+    const struct bus_range *last;
+    struct bus_access access;
 
-    vcpu->stats.exits[STATS_PORT]++;
-    access_port_write(vcpu, port, size,
-                      LIKELY(size == 1) ? (uint8_t)rax : rax & (UINT64_MAX >> (64 - 8 * size)));
-    vcpu_advance(vcpu);
+    lock_take(&vm->devices);
+    last = bus_hint(&vm->pio);
+    if (UNLIKELY(!bus_range_holds(last, port, size))) {
+        out_elsewhere(vcpu, port, size, value);
+        return;
+    }
+    access_range(vcpu, last, port, size, true, value, &access);
+    out_finish(vcpu);
 }
 
 void exit_string_io(struct vcpu *vcpu)

@@ -211,7 +211,7 @@ static inline void vcpu_advance(struct vcpu *vcpu)
     uint64_t rip = vcpu->rip + vcpu->insn_len;
 
     /* Across 4 GiB, the mode decides where RIP goes. */
-    if (LIKELY(vcpu->insn_plain && !((rip ^ vcpu->rip) >> 32)))
+    if (LIKELY(vcpu->insn_plain && (uint32_t)rip >= vcpu->insn_len))
         vcpu_set_rip(vcpu, rip);
     else
         vcpu_advance_any(vcpu);

@@ -41,12 +41,13 @@ static inline struct tsc rdtsc_parts(void)
     return t;
 }
 
+/* In 64-bit mode it clears the upper halves of both registers. */
 static inline uint64_t rdtsc(void)
 {
-    uint32_t lo, hi;
+    uint64_t lo, hi;
 
     __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-    return (uint64_t)hi << 32 | lo;
+    return hi << 32 | lo;
 }
 
 #define ASM_CR(n)                                                                                            \
