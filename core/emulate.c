@@ -186,6 +186,43 @@ static int emulate_out(void *ctx, uint16_t port, uint32_t size, uint64_t value, 
     return 0;
 }
 
+/* Of 1, 2 or 4 bytes. */
+static inline void emulate_move(void *to, const void *from, uint32_t size)
+{
+    if (LIKELY(size == 1))
+        *(uint8_t *)to = *(const uint8_t *)from;
+    else
+        memcpy(to, from, size);
+}
+
+/* The access to the page is checked once, and what is there once more only when this returns. */
+static uint32_t emulate_run(void *ctx, uint16_t port, bool write, const struct emul_ref *ref, uint32_t count)
+{
+    struct emulation *e = ctx;
+    struct vm *vm = e->vcpu->vm;
+    uint32_t size = ref->size, access = GWALK_SET_AD | e->user | (write ? GWALK_READ : GWALK_WRITE);
+    struct emul_fault fault;
+    struct gwalk_result result;
+    uint64_t value = 0;
+    uint8_t *ram;
+
+    if (!gwalk(&vm->mem, &e->walk, ref->gva, access, &result))
+        return 0;
+    ram = gmem_ptr(&vm->mem, result.gpa, (uint64_t)count * size);
+    if (!ram || (!write && !gmem_guest_writable(&vm->mem, result.gpa, (uint64_t)count * size)))
+        return 0;
+    for (uint32_t i = 0; i < count; i++, ram += size) {
+        if (write) {
+            emulate_move(&value, ram, size);
+            emulate_out(e, port, size, value, &fault);
+        } else {
+            emulate_in(e, port, size, &value, &fault);
+            emulate_move(ram, &value, size);
+        }
+    }
+    return count;
+}
+
 static const struct emul_io emulate_memory_io = {
     .read = emulate_read,
     .write = emulate_write,
@@ -210,6 +247,7 @@ static const struct emul_io emulate_port_io = {
     .has = emulate_has,
     .in = emulate_in,
     .out = emulate_out,
+    .run = emulate_run,
 };
 
 static void emulate_refuse(struct vcpu *vcpu, const struct insn *insn, const uint8_t *bytes)

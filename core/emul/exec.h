@@ -70,6 +70,11 @@ struct emul_io {
      */
     int (*in)(void *ctx, uint16_t port, uint32_t size, uint64_t *value, struct emul_fault *fault);
     int (*out)(void *ctx, uint16_t port, uint32_t size, uint64_t value, struct emul_fault *fault);
+    /*
+     * Up to `count` of them at once, upwards in memory from *ref on, which is the first one's and is checked for all; they end
+     * on its page. Returns how many it has done: 0 where one has to be tried by itself, as it may fault. May be NULL.
+     */
+    uint32_t (*run)(void *ctx, uint16_t port, bool write, const struct emul_ref *ref, uint32_t count);
 };
 
 /*

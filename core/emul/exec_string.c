@@ -175,17 +175,58 @@ static bool string_decided(const struct emul *e, const struct string_form *form)
     return zero != (e->insn->rep == INSN_REP);
 }
 
+/* How many elements from `offset` on are on one page and in their segment; *first is the first one's. 0: perhaps not even one. */
+static uint32_t string_span(struct emul *e, const struct string_form *form, uint64_t offset, uint32_t size,
+                            uint32_t count, struct emul_ref *first)
+{
+    uint8_t seg = form->source ? e->insn->segment : SEG_ES;
+    uint64_t left = (size_mask(e->insn->addr_size) - offset) / size; /* the address wraps behind them */
+    struct emul_ref last;
+
+    if (segment_ref(e, seg, offset, size, form->dest, first))
+        return 0;
+    count = (uint32_t)MIN(MIN(count, left), (PAGE_SIZE - (first->gva & PAGE_MASK)) / size);
+    if (count == 0 || segment_ref(e, seg, offset + (uint64_t)(count - 1) * size, size, form->dest, &last))
+        return 0;
+    return last.gva - first->gva == (uint64_t)(count - 1) * size ? count : 0;
+}
+
+/* INS and OUTS upwards: many elements for one look at where they are. Returns how many; 0: they go one by one. */
+static uint32_t string_run(struct emul *e, const struct string_form *form, uint32_t size, uint64_t count)
+{
+    uint8_t reg = form->source ? REG_RSI : REG_RDI;
+    uint32_t width = e->insn->addr_size, done;
+    struct emul_ref first;
+
+    if (e->insn->opcode >= 0x70 || !e->io->run || flags_read(e) & RFLAGS_DF)
+        return 0;
+    done = string_span(e, form, reg_read(e, reg, width), size, (uint32_t)MIN(count, EMUL_REP_BATCH), &first);
+    if (done)
+        done = e->io->run(e->ctx, (uint16_t)reg_read(e, REG_RDX, 2), form->source, &first, done);
+    if (done)
+        reg_write(e, reg, width, e->io->get(e->ctx, reg) + (uint64_t)done * size);
+    return done;
+}
+
 static int string_repeat(struct emul *e, const struct string_form *form, uint32_t size)
 {
-    uint32_t width = e->insn->addr_size;
+    uint32_t width = e->insn->addr_size, run;
     uint64_t count = reg_read(e, REG_RCX, width);
 
-    for (uint32_t done = 0; count; done++) {
-        int err = done < EMUL_REP_BATCH ? string_element(e, form, size) : EMUL_AGAIN;
+    for (uint32_t done = 0; count; done += run) {
+        int err = 0;
 
+        if (done >= EMUL_REP_BATCH)
+            return EMUL_AGAIN;
+        run = string_run(e, form, size, MIN(count, EMUL_REP_BATCH - done));
+        if (run == 0) {
+            run = 1;
+            err = string_element(e, form, size);
+        }
         if (err)
             return err;
-        reg_write(e, REG_RCX, width, --count);
+        count -= run;
+        reg_write(e, REG_RCX, width, count);
         if (string_decided(e, form))
             break;
     }

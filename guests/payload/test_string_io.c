@@ -126,6 +126,29 @@ static void test_fault(void)
     expect("string.fault-cr2", trap.cr2, ARENA_NEXT);
     expect("string.fault-rcx", r.cx, 2);
     expect("string.fault-rdi", r.di, ARENA_NEXT);
+    r = (struct string_regs){.si = ARENA_NEXT - 3, .cx = 5};
+    memcpy((void *)r.si, "\x21\x22\x23", 3);
+    entry = page_set(ARENA_NEXT, 0);
+    trap_begin();
+    STRING("rep outsb", &r, UART_SCRATCH);
+    page_set(ARENA_NEXT, entry);
+    expect("string.outsb-fault", trap_vector(), EXC_PF);
+    expect("string.outsb-fault-error", trap.error, 0);
+    expect("string.outsb-fault-cr2", trap.cr2, ARENA_NEXT);
+    expect("string.outsb-fault-rcx", r.cx, 2);
+    expect("string.outsb-fault-last", inb(UART_SCRATCH), 0x23);
+}
+
+/* Longer than what is done at once. */
+static void test_long(void)
+{
+    struct string_regs r = {.si = ARENA, .cx = 3000};
+
+    arena[2999] = 0x99;
+    STRING("rep outsb", &r, UART_SCRATCH);
+    expect("string.long-last", inb(UART_SCRATCH), 0x99);
+    expect("string.long-rsi", r.si, ARENA + 3000);
+    expect("string.long-rcx", r.cx, 0);
 }
 
 void test_string_io(void)
@@ -137,4 +160,5 @@ void test_string_io(void)
     test_segment();
     test_page_crossing();
     test_fault();
+    test_long();
 }

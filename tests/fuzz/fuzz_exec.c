@@ -139,6 +139,18 @@ static int world_out(void *ctx, uint16_t port, uint32_t size, uint64_t value, st
     return world_in(ctx, port, size, &dropped, fault);
 }
 
+/* Some of them, or none. */
+static uint32_t world_run(void *ctx, uint16_t port, bool write, const struct emul_ref *ref, uint32_t count)
+{
+    uint64_t value = 0;
+
+    if (count == 0 || count > EMUL_REP_BATCH ||
+        (ref->gva & PAGE_MASK) + (uint64_t)count * ref->size > PAGE_SIZE || ref->rmw == write)
+        abort();
+    world_in(ctx, port, ref->size, &value, NULL);
+    return (uint32_t)(value % (count + 1));
+}
+
 static const struct emul_io io = {.read = world_read,
                                   .write = world_write,
                                   .get = world_get,
@@ -149,7 +161,8 @@ static const struct emul_io io = {.read = world_read,
                                   .set_vector = world_set_vector,
                                   .has = world_has,
                                   .in = world_in,
-                                  .out = world_out};
+                                  .out = world_out,
+                                  .run = world_run};
 
 static void world_fill(struct world *w)
 {

@@ -27,6 +27,8 @@ struct fixture {
     uint32_t accesses;
     uint32_t ports[8];
     uint32_t port_count;
+    uint64_t port_sum; /* of what was written, in its order */
+    uint32_t in_runs;  /* elements that went in runs */
     uint64_t vectors[EMUL_VECTORS][EMUL_VECTOR_WORDS];
     struct emul_fault fault;
 };
@@ -113,8 +115,7 @@ static int fixture_in(void *ctx, uint16_t port, uint32_t size, uint64_t *value, 
     struct fixture *f = ctx;
 
     (void)fault;
-    *value = 0x11 * (port & 0xf) * size;
-    f->port_count++;
+    *value = 0x11 * (port & 0xf) * size + f->port_count++ / 4;
     return 0;
 }
 
@@ -126,7 +127,34 @@ static int fixture_out(void *ctx, uint16_t port, uint32_t size, uint64_t value, 
     (void)port;
     (void)size;
     f->ports[f->port_count++ & 7] = (uint32_t)value;
+    f->port_sum = f->port_sum * 31 + value;
     return 0;
+}
+
+/* As a page that ends with the memory, or begins to be read-only. */
+static uint32_t fixture_run(void *ctx, uint16_t port, bool write, const struct emul_ref *ref, uint32_t count)
+{
+    struct fixture *f = ctx;
+    uint64_t end = ref->rmw ? f->read_only : MEMORY_SIZE, value = 0;
+    struct emul_fault fault;
+
+    assert_true(count > 0 && (ref->gva & PAGE_MASK) + (uint64_t)count * ref->size <= PAGE_SIZE);
+    if (ref->gva >= end)
+        return 0;
+    count = (uint32_t)MIN(count, (end - ref->gva) / ref->size);
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *at = f->memory + ref->gva + i * ref->size;
+
+        if (write) {
+            memcpy(&value, at, ref->size);
+            fixture_out(f, port, ref->size, value, &fault);
+        } else {
+            fixture_in(f, port, ref->size, &value, &fault);
+            memcpy(at, &value, ref->size);
+        }
+    }
+    f->in_runs += count;
+    return count;
 }
 
 static const struct emul_io io = {.read = fixture_read,
@@ -139,7 +167,8 @@ static const struct emul_io io = {.read = fixture_read,
                                   .set_vector = fixture_set_vector,
                                   .has = fixture_has,
                                   .in = fixture_in,
-                                  .out = fixture_out};
+                                  .out = fixture_out,
+                                  .run = fixture_run};
 
 static struct fixture *fixture_new(void)
 {

@@ -172,6 +172,90 @@ static void test_ports(void **state)
     assert_int_equal(emul_run(&no_ports, f, &insn, &f->fault), ERR_NOTSUP);
 }
 
+/* Where an INS or OUTS begins: around the ends of pages, of the segment, of memory and of addresses. */
+static const uint64_t run_starts[] = {0,      0x10,       0x7fd,      0xffd,       0xffe,    0xfff,
+                                      0x1000, 0x1003,     0x17fe,     0x1ff8,      0x1fff,   0x2000,
+                                      0xfffe, 0xfffffffd, 0xffffffff, 0x100000000, ~0ull - 2};
+
+static void run_set_up(struct fixture *f, uint64_t start, uint64_t count, uint32_t limit)
+{
+    f->regs[REG_RDX] = 3;
+    f->regs[REG_RSI] = f->regs[REG_RDI] = start;
+    f->regs[REG_RCX] = count;
+    f->read_only = 0x1800;
+    f->segs[SEG_DS].limit = f->segs[SEG_ES].limit = limit;
+    f->segs[SEG_DS].base = f->segs[SEG_ES].base = limit == 0xffff ? 0x12 : 0;
+}
+
+/* Does it leave all as it does one by one, with a batch and what is left of it as well? */
+static void run_compare(const uint8_t *code, enum insn_mode mode, uint64_t start, uint64_t count,
+                        uint32_t limit)
+{
+    static struct fixture one_by_one;
+    struct emul_io plain = io;
+    struct fixture *f = fixture_new();
+    struct insn insn;
+    int result;
+
+    plain.run = NULL;
+    if (insn_decode(code, INSN_MAX_LEN, mode, &insn) < 0)
+        return;
+    run_set_up(f, start, count, limit);
+    result = emul_run(&plain, f, &insn, &f->fault);
+    one_by_one = *f;
+    f = fixture_new();
+    run_set_up(f, start, count, limit);
+    assert_int_equal(emul_run(&io, f, &insn, &f->fault), result);
+    assert_memory_equal(f->regs, one_by_one.regs, sizeof(f->regs));
+    assert_memory_equal(f->memory, one_by_one.memory, sizeof(f->memory));
+    assert_int_equal(f->port_count, one_by_one.port_count);
+    assert_int_equal(f->port_sum, one_by_one.port_sum);
+    if (result != EMUL_FAULT)
+        return;
+    assert_int_equal(f->fault.vector, one_by_one.fault.vector);
+    assert_int_equal(f->fault.cr2, one_by_one.fault.cr2);
+}
+
+static void test_runs_are_as_one_by_one(void **state)
+{
+    static const uint8_t codes[][INSN_MAX_LEN] = {{0xf3, 0x6e},       {0xf3, 0x6c},       {0xf3, 0x6f},
+                                                  {0xf3, 0x6d},       {0xf3, 0x66, 0x6f}, {0xf3, 0x66, 0x6d},
+                                                  {0x67, 0xf3, 0x6e}, {0x67, 0xf3, 0x6d}};
+    static const uint64_t counts[] = {0, 1, 3, 7, 700, EMUL_REP_BATCH, EMUL_REP_BATCH + 5, 0x1ffffffff};
+    static const uint32_t limits[] = {0xffffffff, 0xffff, 0x1005, 0x0};
+
+    (void)state;
+    for (size_t code = 0; code < ARRAY_SIZE(codes); code++)
+        for (size_t start = 0; start < ARRAY_SIZE(run_starts); start++)
+            for (size_t n = 0; n < ARRAY_SIZE(counts); n++)
+                for (size_t limit = 0; limit < ARRAY_SIZE(limits); limit++)
+                    for (int mode = 0; mode < 3; mode++)
+                        run_compare(codes[code],
+                                    (enum insn_mode[]){INSN_MODE_16, INSN_MODE_32, INSN_MODE_64}[mode],
+                                    run_starts[start], counts[n], limits[limit]);
+}
+
+static void test_runs_end_with_the_page(void **state)
+{
+    struct fixture *f = fixture_new();
+
+    (void)state;
+    f->regs[REG_RSI] = 0xf00;
+    f->regs[REG_RCX] = 0x200;
+    assert_int_equal(RUN(f, INSN_MODE_64, 0xf3, 0x6e), EMUL_DONE); /* rep outsb */
+    assert_int_equal(f->in_runs, 0x200);
+    assert_int_equal(f->accesses, 0);
+    f->regs[REG_RSI] = 0xffe;
+    f->regs[REG_RCX] = 3;
+    assert_int_equal(RUN(f, INSN_MODE_64, 0xf3, 0x6f), EMUL_DONE); /* rep outsd: the first one crosses */
+    assert_int_equal(f->accesses, 1);
+    assert_int_equal(f->in_runs, 0x202);
+    f->regs[REG_RFLAGS] |= RFLAGS_DF;
+    f->regs[REG_RCX] = 3;
+    assert_int_equal(RUN(f, INSN_MODE_64, 0xf3, 0x6e), EMUL_DONE);
+    assert_int_equal(f->in_runs, 0x202);
+}
+
 static void test_jumps(void **state)
 {
     struct fixture *f = fixture_new();
@@ -246,11 +330,18 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accesses),    cmocka_unit_test(test_segments_64),
-        cmocka_unit_test(test_segments_32), cmocka_unit_test(test_real_mode),
-        cmocka_unit_test(test_write_fault), cmocka_unit_test(test_rep),
-        cmocka_unit_test(test_ports),       cmocka_unit_test(test_jumps),
-        cmocka_unit_test(test_stack),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_accesses),
+        cmocka_unit_test(test_segments_64),
+        cmocka_unit_test(test_segments_32),
+        cmocka_unit_test(test_real_mode),
+        cmocka_unit_test(test_write_fault),
+        cmocka_unit_test(test_rep),
+        cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_runs_are_as_one_by_one),
+        cmocka_unit_test(test_runs_end_with_the_page),
+        cmocka_unit_test(test_jumps),
+        cmocka_unit_test(test_stack),
+        cmocka_unit_test(test_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
