@@ -50,14 +50,19 @@ static inline uint64_t access_lapic_now(const struct vcpu *vcpu, uint64_t reg)
 }
 
 /* A register of the vCPU's LAPIC in x2APIC mode; false: #GP(0). */
-static inline bool access_x2apic(struct vcpu *vcpu, uint32_t reg, bool write, uint64_t *value)
+static ALWAYS_INLINE bool access_x2apic(struct vcpu *vcpu, uint32_t reg, bool write, uint64_t *value)
 {
-    struct bus_access access = {.addr = reg, .value = *value, .size = 8, .write = write};
+    struct bus_access access;
     enum bus_result result;
 
+    access.addr = reg;
+    access.value = *value;
+    access.size = 8;
+    access.write = write;
     access.now = access_lapic_now(vcpu, reg);
     result = vcpu->apic_msr(vcpu->apic_ctx, &access);
-    *value = access.value;
+    if (!write)
+        *value = access.value;
     return LIKELY(result == BUS_OK);
 }
 /* False: the access takes #GP(0), or nothing is there (then *claimed is false). */

@@ -132,13 +132,11 @@ static bool event_deliver_nmi(struct vcpu *vcpu, bool *injected)
     return __atomic_sub_fetch(&vcpu->events.nmi_pending, 1, __ATOMIC_RELAXED) > 0;
 }
 
-static inline bool event_deliver_interrupt(struct vcpu *vcpu, bool injected)
+/* True if one waits. The caller has seen to it that no event goes first. */
+static ALWAYS_INLINE bool event_deliver_interrupt(struct vcpu *vcpu, bool injected)
 {
-    int vector;
+    int vector = vcpu->irqchip->peek(vcpu->irqchip_ctx);
 
-    if (UNLIKELY(vcpu->events.reinject.valid))
-        return true;
-    vector = vcpu->irqchip->peek(vcpu->irqchip_ctx);
     if (LIKELY(vector < 0))
         return false;
     if (injected || !vcpu_ops->inject_interrupt(vcpu, (uint8_t)vector))
@@ -196,7 +194,7 @@ static __attribute__((noinline)) void event_deliver_any(struct vcpu *vcpu)
 {
     bool injected = event_deliver_exception(vcpu);
     bool nmi_waits = event_deliver_nmi(vcpu, &injected);
-    bool irq_waits = event_deliver_interrupt(vcpu, injected);
+    bool irq_waits = vcpu->events.reinject.valid || event_deliver_interrupt(vcpu, injected);
 
     event_window(vcpu, EVENT_NMI, nmi_waits);
     event_window(vcpu, EVENT_INTERRUPT, irq_waits);
@@ -211,18 +209,6 @@ void event_deliver(struct vcpu *vcpu)
         event_deliver_any(vcpu);
     else
         event_deliver_usual(vcpu);
-}
-
-uint8_t event_attend(struct vcpu *vcpu)
-{
-    uint8_t look = __atomic_load_n(&vcpu->look, __ATOMIC_RELAXED);
-
-    if (!look || look & ~LOOK_SHORT)
-        return 0;
-    __atomic_and_fetch(&vcpu->look, (uint8_t)~LOOK_SHORT, __ATOMIC_SEQ_CST);
-    if (look & LOOK_EVENTS)
-        event_deliver(vcpu);
-    return look;
 }
 
 bool event_wakes(struct vcpu *vcpu)

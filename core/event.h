@@ -109,7 +109,5 @@ bool event_is_fault(uint8_t vector);
 void event_reinject(struct vcpu *vcpu, const struct event *event);
 /* Before an entry: injects at most one event and opens windows for what has to wait. */
 void event_deliver(struct vcpu *vcpu);
-/* The same if LOOK_EVENTS is set and nothing that needs the run loop. Returns what was set, of which LOOK_SHORT is gone; else 0. */
-uint8_t event_attend(struct vcpu *vcpu) MUST_CHECK;
 /* True if event_deliver would have something to do that ends a HLT. */
 bool event_wakes(struct vcpu *vcpu);

@@ -119,6 +119,8 @@ void exit_hypercall(struct vcpu *vcpu, uint32_t cpl)
     vcpu_advance(vcpu);
 }
 
+#define X2APIC_USED 64 /* registers; none of those behind them exists */
+
 static void exit_rdmsr_show(struct vcpu *vcpu, uint64_t value)
 {
     vcpu->gpr[REG_RAX] = (uint32_t)value;
@@ -127,11 +129,11 @@ static void exit_rdmsr_show(struct vcpu *vcpu, uint64_t value)
 }
 
 /* They are read and written more often than all others. One that is refused goes the long way once more, to be logged. */
-static inline bool exit_x2apic(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value)
+static ALWAYS_INLINE bool exit_x2apic(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t *value)
 {
     uint32_t reg = msr - MSR_X2APIC_BASE;
 
-    return LIKELY(reg <= MSR_X2APIC_LAST - MSR_X2APIC_BASE) && access_x2apic(vcpu, reg, write, value);
+    return LIKELY(reg < X2APIC_USED) && access_x2apic(vcpu, reg, write, value);
 }
 
 static __attribute__((noinline)) void exit_rdmsr_any(struct vcpu *vcpu, uint32_t msr)
@@ -155,16 +157,28 @@ void exit_rdmsr(struct vcpu *vcpu)
         exit_rdmsr_any(vcpu, msr);
 }
 
-void exit_wrmsr(struct vcpu *vcpu)
+static uint64_t exit_wrmsr_value(const struct vcpu *vcpu)
 {
-    uint64_t value = (uint32_t)vcpu->gpr[REG_RAX] | vcpu->gpr[REG_RDX] << 32;
-    uint32_t msr = (uint32_t)vcpu->gpr[REG_RCX];
+    return (uint32_t)vcpu->gpr[REG_RAX] | vcpu->gpr[REG_RDX] << 32;
+}
 
-    vcpu->stats.exits[STATS_WRMSR]++;
-    if (LIKELY(exit_x2apic(vcpu, msr, true, &value)) || LIKELY(msr_write(vcpu, msr, value)))
+static NOINLINE void exit_wrmsr_any(struct vcpu *vcpu)
+{
+    if (LIKELY(msr_write(vcpu, (uint32_t)vcpu->gpr[REG_RCX], exit_wrmsr_value(vcpu))))
         vcpu_advance(vcpu);
     else
         event_raise_gp0(vcpu);
+}
+
+void exit_wrmsr(struct vcpu *vcpu)
+{
+    uint64_t value = exit_wrmsr_value(vcpu);
+
+    vcpu->stats.exits[STATS_WRMSR]++;
+    if (LIKELY(exit_x2apic(vcpu, (uint32_t)vcpu->gpr[REG_RCX], true, &value)))
+        vcpu_advance(vcpu);
+    else
+        exit_wrmsr_any(vcpu);
 }
 
 void exit_rdtsc(struct vcpu *vcpu, bool rdtscp)

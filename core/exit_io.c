@@ -111,7 +111,7 @@ static bool exit_beyond(struct vcpu *vcpu, gpa_t gpa)
     struct vm *vm = vcpu->vm;
     bool held;
 
-    if (LIKELY(gpa < vm->end))
+    if (gpa < vm->end)
         return false;
     lock_take(&vm->devices);
     held = bus_holds(&vm->mmio, gpa);
@@ -119,20 +119,23 @@ static bool exit_beyond(struct vcpu *vcpu, gpa_t gpa)
     return !held;
 }
 
+static NOINLINE void exit_odd_memory(struct vcpu *vcpu, const struct exit_memory *access)
+{
+    if (access->fetch)
+        exit_no_memory(vcpu, "code is", access->gpa);
+    else if (access->table_walk)
+        exit_no_memory(vcpu, "page tables are", access->gpa);
+    else if (access->write && exit_beyond(vcpu, access->gpa))
+        exit_no_memory(vcpu, "write goes", access->gpa);
+    else
+        emulate_mmio(vcpu, access);
+}
+
 void exit_memory(struct vcpu *vcpu, const struct exit_memory *access)
 {
     vcpu->stats.exits[STATS_MEMORY]++;
-    if (UNLIKELY(access->fetch)) {
-        exit_no_memory(vcpu, "code is", access->gpa);
-        return;
-    }
-    if (UNLIKELY(access->table_walk)) {
-        exit_no_memory(vcpu, "page tables are", access->gpa);
-        return;
-    }
-    if (UNLIKELY(access->write && exit_beyond(vcpu, access->gpa))) {
-        exit_no_memory(vcpu, "write goes", access->gpa);
-        return;
-    }
-    emulate_mmio(vcpu, access);
+    if (UNLIKELY(access->fetch || access->table_walk || access->gpa >= vcpu->vm->end))
+        exit_odd_memory(vcpu, access);
+    else
+        emulate_mmio(vcpu, access);
 }

@@ -183,6 +183,19 @@ static inline void vcpu_look_timers(struct vcpu *vcpu)
     __atomic_or_fetch(&vcpu->look, (uint8_t)LOOK_TIMERS, __ATOMIC_RELEASE);
 }
 
+/* event_deliver if LOOK_EVENTS is set and nothing that needs the run loop. Returns what was set, of which LOOK_SHORT is gone; else 0. */
+static inline uint8_t vcpu_attend_events(struct vcpu *vcpu)
+{
+    uint8_t look = __atomic_load_n(&vcpu->look, __ATOMIC_RELAXED);
+
+    if (!look || look & ~LOOK_SHORT)
+        return 0;
+    __atomic_and_fetch(&vcpu->look, (uint8_t)~LOOK_SHORT, __ATOMIC_SEQ_CST);
+    if (look & LOOK_EVENTS)
+        event_deliver(vcpu);
+    return look;
+}
+
 /* Neither the run loop nor the back end has anything to look at. */
 static inline bool vcpu_unhindered(const struct vcpu *vcpu)
 {

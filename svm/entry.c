@@ -89,7 +89,7 @@ static inline void entry_write(const struct vcpu *vcpu, struct vmcb *vmcb)
 /* What is rare is kept out of line, so that the usual way in and out stays short. False: don't enter. */
 static __attribute__((noinline)) bool entry_hindered(struct vcpu *vcpu)
 {
-    if (UNLIKELY(event_attend(vcpu) & LOOK_TIMERS))
+    if (UNLIKELY(vcpu_attend_events(vcpu) & LOOK_TIMERS))
         run_deadline(vcpu); /* which arms the host's timer */
     return !vcpu->look && (!vcpu->attention || entry_attend(vcpu, svm_vcpu(vcpu)));
 }
@@ -167,6 +167,10 @@ static inline void exit_collect(struct vcpu *vcpu, const struct vmcb *vmcb)
 /* Without a length: of no instruction, or of one that core doesn't step over, or not of those in the table. */
 static void exit_act_other(struct vcpu *vcpu, uint64_t code)
 {
+    if (LIKELY(code == EXIT_IOIO)) { /* tells its length by itself */
+        svm_exit_rows[EXIT_IOIO].handle(vcpu);
+        return;
+    }
     vcpu->insn_len = 0;
     if (code < EXIT_COUNT && svm_exit_rows[code].handle)
         svm_exit_rows[code].handle(vcpu);

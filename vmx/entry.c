@@ -159,7 +159,7 @@ static inline void exit_act(struct vcpu *vcpu, uint64_t reason)
 
 static NOINLINE bool entry_hindered(struct vcpu *vcpu)
 {
-    if (UNLIKELY(event_attend(vcpu) & LOOK_TIMERS))
+    if (UNLIKELY(vcpu_attend_events(vcpu) & LOOK_TIMERS))
         preemption_begin(vmx_vcpu(vcpu), run_deadline(vcpu));
     return !vcpu->look && entry_attend(vcpu);
 }

@@ -15,10 +15,8 @@ MEAN_MORE = 100     # a mean has the exits of Keel's own in it
 
 # What they take is in the README; those that ask for the time, or arm a timer, are the most of them.
 OVER = {
-    "qemu-svm": ["wrmsr-tsc-adjust", "port-pic-out", "port-pit", "port-pit-count", "port-pm-timer", "port-rtc", "lapic-timer-arm",
-                 "wrmsr-tsc-deadline", "self-ipi", "x2apic-self-ipi"],
-    "bochs-vmx": ["wrmsr-tsc-adjust", "rdmsr-pat", "port-pic-out", "port-pit", "port-pit-count", "port-pm-timer", "port-rtc", "port-uart",
-                  "wrmsr-tsc-deadline"],
+    "qemu-svm": ["wrmsr-tsc-adjust", "port-pit-count", "wrmsr-tsc-deadline", "self-ipi"],
+    "bochs-vmx": ["wrmsr-tsc-adjust", "rdmsr-pat", "port-pit", "port-pit-count", "port-rtc", "wrmsr-tsc-deadline"],
 }
 # Accesses to the LAPIC's page have to be decoded there.
 OVER_WITHOUT_APICV = ["lapic-timer-arm", "self-ipi"]

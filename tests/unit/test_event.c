@@ -229,13 +229,13 @@ static void events_alone_leave_the_run_loop_out(void **state)
     event_raise(v, EXC_UD, false, 0);
     assert_int_equal(v->look, LOOK_EVENTS);
     assert_false(vcpu_unhindered(v));
-    assert_int_equal(event_attend(v), LOOK_EVENTS);
+    assert_int_equal(vcpu_attend_events(v), LOOK_EVENTS);
     assert_int_equal(fake.injected.vector, EXC_UD);
     assert_true(vcpu_unhindered(v));
     vcpu_look(v);
     vcpu_look_events(v);
     assert_int_equal(v->look, LOOK_ALL);
-    assert_int_equal(event_attend(v), 0);
+    assert_int_equal(vcpu_attend_events(v), 0);
     assert_int_equal(v->look, LOOK_ALL);
 }
 
@@ -250,12 +250,12 @@ static void posted_interrupts_leave_events_out(void **state)
     vcpu_look_posted(v);
     vcpu_look_timers(v);
     assert_false(vcpu_unhindered(v));
-    assert_int_equal(event_attend(v), LOOK_POSTED | LOOK_TIMERS);
+    assert_int_equal(vcpu_attend_events(v), LOOK_POSTED | LOOK_TIMERS);
     assert_true(vcpu_unhindered(v));
     assert_false(fake.injected.valid);
     vcpu_look_posted(v);
     vcpu_look_events(v);
-    assert_int_equal(event_attend(v), LOOK_POSTED | LOOK_EVENTS);
+    assert_int_equal(vcpu_attend_events(v), LOOK_POSTED | LOOK_EVENTS);
     assert_true(vcpu_unhindered(v));
     assert_int_equal(fake.injected.vector, 0x31);
 }
