@@ -61,7 +61,7 @@ static void run_wake_irq(void *ctx)
     (void)ctx;
 }
 
-/* Who sent it has set the vCPU's LOOK_EVENTS. */
+/* Who sent it has set the vCPU's LOOK_EVENTS or LOOK_POSTED. */
 static void run_events_irq(void *ctx)
 {
     (void)ctx;
@@ -197,7 +197,7 @@ void vcpu_notify(struct vcpu *vcpu)
     if (run_is_here(vcpu))
         vcpu_look_posted(vcpu);
     else if (!run_notify_posted(vcpu))
-        vcpu_kick(vcpu);
+        run_interrupt(vcpu, LOOK_POSTED, VECTOR_EVENTS, false);
 }
 
 uint64_t run_time(struct vcpu *vcpu)
