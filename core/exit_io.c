@@ -37,14 +37,26 @@ static NOINLINE void in_elsewhere(struct vcpu *vcpu, uint16_t port, uint32_t siz
     in_show(vcpu, &access);
 }
 
-/* Behind the access, what is needed is looked up again: registers that last that long would have to be saved first. */
+static NOINLINE void in_later(struct vcpu *vcpu, uint16_t port, uint32_t size)
+{
+    lock_wait(&vcpu->vm->devices);
+    in_elsewhere(vcpu, port, size);
+}
+
+/*
+ * What is rare ends here in a call, and behind the access what is needed is looked up again: registers that last longer would
+ * have to be saved first.
+ */
 void exit_in(struct vcpu *vcpu, uint16_t port, uint32_t size)
 {
     struct vm *vm = vcpu->vm;
     const struct bus_range *last;
     struct bus_access access;
 
-    lock_take(&vm->devices);
+    if (UNLIKELY(!lock_try(&vm->devices))) {
+        in_later(vcpu, port, size);
+        return;
+    }
     last = bus_hint(&vm->pio);
     if (UNLIKELY(!bus_range_holds(last, port, size))) {
         in_elsewhere(vcpu, port, size);
@@ -72,6 +84,12 @@ static NOINLINE void out_elsewhere(struct vcpu *vcpu, uint16_t port, uint32_t si
     out_finish(vcpu);
 }
 
+static NOINLINE void out_later(struct vcpu *vcpu, uint16_t port, uint32_t size, uint64_t value)
+{
+    lock_wait(&vcpu->vm->devices);
+    out_elsewhere(vcpu, port, size, value);
+}
+
 void exit_out(struct vcpu *vcpu, uint16_t port, uint32_t size)
 {
     struct vm *vm = vcpu->vm;
@@ -80,7 +98,10 @@ void exit_out(struct vcpu *vcpu, uint16_t port, uint32_t size)
     const struct bus_range *last;
     struct bus_access access;
 
-    lock_take(&vm->devices);
+    if (UNLIKELY(!lock_try(&vm->devices))) {
+        out_later(vcpu, port, size, value);
+        return;
+    }
     last = bus_hint(&vm->pio);
     if (UNLIKELY(!bus_range_holds(last, port, size))) {
         out_elsewhere(vcpu, port, size, value);

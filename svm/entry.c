@@ -64,11 +64,8 @@ static bool entry_check(struct vcpu *vcpu, struct svm_vcpu *s)
     return false;
 }
 
-/* False: don't enter. */
-static __attribute__((noinline)) bool entry_attend(struct vcpu *vcpu, struct svm_vcpu *s)
+static NOINLINE bool entry_attend_any(struct vcpu *vcpu, struct svm_vcpu *s, uint8_t attention)
 {
-    uint8_t attention = __atomic_load_n(&s->vcpu->attention, __ATOMIC_ACQUIRE);
-
     if (attention & ATTENTION_FLUSH)
         entry_flush(s);
     if (attention & ATTENTION_CR8)
@@ -78,6 +75,18 @@ static __attribute__((noinline)) bool entry_attend(struct vcpu *vcpu, struct svm
     if ((attention & ATTENTION_INJECTED) && svm_inject_by_virq)
         virq_begin(s);
     return !(attention & ATTENTION_CHECK) || entry_check(vcpu, s);
+}
+
+/* Mostly for an interrupt that is injected on QEMU. False: don't enter. */
+static NOINLINE bool entry_attend(struct vcpu *vcpu, struct svm_vcpu *s)
+{
+    uint8_t attention = __atomic_load_n(&vcpu->attention, __ATOMIC_ACQUIRE);
+
+    if (UNLIKELY(attention != ATTENTION_INJECTED))
+        return entry_attend_any(vcpu, s, attention);
+    if (svm_inject_by_virq)
+        virq_begin(s);
+    return true;
 }
 
 static inline void entry_write(const struct vcpu *vcpu, struct vmcb *vmcb)

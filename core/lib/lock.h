@@ -19,7 +19,7 @@ struct lock {
 /* On cores that can be made to stand still, as those of a virtual machine: whoever comes first takes a lock that is free. */
 void lock_be_unfair(void);
 
-/* For lock_take. */
+/* Takes a lock that lock_try has just failed to take; lock_take is both. */
 void lock_wait(struct lock *l);
 
 /* Has a lock that stays told of by lock_named. Not by several cores at once. */
