@@ -466,7 +466,7 @@ void msr_reset(struct vcpu *vcpu)
         vcpu->msr.mtrr_var[i] = 0;
     vcpu->msr.mtrr_var[0] = 3ull * SIZE_1G;
     vcpu->msr.mtrr_var[1] = (guest_phys_mask(vcpu) & ~(SIZE_1G - 1)) | BIT(11);
-    vcpu->msr.misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS;
+    vcpu->msr.misc_enable = vcpu->vm->misc_enable | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS;
     vcpu->msr.bios_sign = 0;
     pv_reset(vcpu);
     tsc_adjust_set(vcpu, 0);

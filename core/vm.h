@@ -86,6 +86,7 @@ struct vm {
     void *board;               /* the guests/ layer's struct: pool memory, freed with the VM */
     size_t board_bytes;
     struct cpuid_table cpuid; /* what CPUID shows; fixed before the first start */
+    uint64_t misc_enable;     /* what IA32_MISC_ENABLE has of the machine's */
     struct vm_pv pv;
     uint64_t made;       /* host TSC when its making began */
     uint64_t copy_ticks; /* of its last load: what the copy of its modules took */

@@ -10,6 +10,7 @@
 #include "core/x86/asm.h"
 #include "core/x86/cr.h"
 #include "core/x86/msr.h"
+#include "core/x86/msr_safe.h"
 #include "guests/acpi.h"
 #include "guests/board.h"
 #include "guests/firmware.h"
@@ -138,6 +139,14 @@ static uint64_t machine_unix_time(void)
     return machine_wall_clock + clock_now() / NS_PER_SEC;
 }
 
+/* Where fast strings are off, kernels do without ERMS: REP MOVSB and REP STOSB go byte by byte there (SDM table 2-2). */
+static uint64_t machine_misc_enable(void)
+{
+    uint64_t value;
+
+    return rdmsr_safe(MSR_MISC_ENABLE, &value) ? value & MISC_ENABLE_FAST_STRINGS : MISC_ENABLE_FAST_STRINGS;
+}
+
 static void machine_pv(struct vm *vm, const struct machine_spec *spec)
 {
     vm->pv = (struct vm_pv){
@@ -247,6 +256,7 @@ static int machine_build(struct vm *vm, const struct machine_spec *spec, uint64_
         return err;
     }
     machine_cpuid(vm, spec);
+    vm->misc_enable = machine_misc_enable();
     machine_pv(vm, spec);
     err = spec->balloon ? vmballoon_init(vm) : 0;
     if (!err)

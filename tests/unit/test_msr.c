@@ -227,6 +227,9 @@ static void test_reset(void **state)
     assert_int_equal(value_of(MSR_MTRR_PHYSBASE0), 0xc0000000);
     assert_int_equal(value_of(MSR_MTRR_PHYSBASE0 + 1), 0xffc0000800);
     assert_int_equal(value_of(MSR_MTRR_FIX16K_A0000), 0);
+    assert_int_equal(value_of(MSR_MISC_ENABLE), 0x1800);
+    fake.vm.misc_enable = MISC_ENABLE_FAST_STRINGS;
+    msr_reset(&fake.vcpu);
     assert_int_equal(value_of(MSR_MISC_ENABLE), 0x1801);
     assert_int_equal(value_of(MSR_TSC_ADJUST), 0);
 }
