@@ -13,9 +13,8 @@ enum emul_result {
     EMUL_DONE = 0,  /* finished: RIP is to be moved past it */
     EMUL_AGAIN = 1, /* a REP instruction has done a part; RIP stays, and the instruction is to be run again */
     EMUL_JUMPED = 2, /* finished, and it has set RIP */
-    EMUL_SHADOW =
-        4, /* finished: as with EMUL_DONE, but the next instruction comes before any interrupt or trap */
-    EMUL_FAULT = 3, /* *fault is to be raised; RIP stays, registers are as the CPU would leave them */
+    EMUL_FAULT = 3,  /* *fault is to be raised; RIP stays, registers are as the CPU would leave them */
+    EMUL_SHADOW = 4, /* finished, and neither interrupt nor trap comes before the next instruction */
 };
 
 struct emul_fault {
