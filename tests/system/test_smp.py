@@ -146,6 +146,7 @@ def test_linux_with_many_cpus(machine, tmp_path, vcpus):
     assert cpus_online(keel) == "0-%d" % (vcpus - 1)
     keel.shell("echo 0 >/sys/devices/system/cpu/cpu5/online; echo 1 >/sys/devices/system/cpu/cpu5/online")
     assert cpus_online(keel) == "0-%d" % (vcpus - 1)
-    assert keel.shell(LOAD % (10, 200), 120) == "done"
+    # Among the output the kernel may say how long an interrupt took: 16 CPUs have an eighth of a core each.
+    assert keel.shell(LOAD % (10, 200), 120).splitlines()[-1] == "done"
     assert complaints(keel) == []
     assert keel.power_off() == "clean"
