@@ -90,8 +90,8 @@ void sched_add_core(struct sched *s, uint32_t cpu);
 void sched_entity_init(struct sched_entity *e, uint32_t weight, uint32_t cap, const struct cpuset *allowed);
 
 /*
- * Blocked -> ready; nothing if it isn't blocked. Who sends it more work by and by has it wake patiently. Returns the core that should look at the queue, or SCHED_NOWHERE if
- * no core has to be told.
+ * Blocked -> ready; nothing if it isn't blocked. Who sends it more work by and by has it wake patiently. Returns the core that
+ * should look at the queue, or SCHED_NOWHERE if no core has to be told.
  */
 uint32_t sched_wake(struct sched *s, struct sched_entity *e, bool patient, uint64_t now);
 /* The running entity of `cpu` has nothing to do any more. */

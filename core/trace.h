@@ -18,7 +18,8 @@ enum trace_left { TRACE_HALTED, TRACE_PREEMPTED, TRACE_PARKED };
 extern bool trace_on;
 
 /*
- * Forgets what there was and begins. The rings, of at most so many bytes for each core, are made the first time and stay; 0: of the usual size.
+ * Forgets what there was and begins. The rings, of at most so many bytes for each core, are made the first time and stay; 0: of
+ * the usual size.
  */
 int trace_start(uint64_t bytes) MUST_CHECK;
 void trace_stop(void);

@@ -143,6 +143,7 @@ def test_two_vms(kind, machine, tmp_path):
     sizes = frame_sizes(output)
     print("bytes of a frame: %s" % ["%.0f" % size for size in sizes])
     assert [size < 1515 for size in sizes] == ["tso" in sender for _, sender in rounds]
-    assert max(sizes) > 4 * 1514 and len(sums(keel, "client")) == len(rounds)
+    # Bochs' quarter of a MiB is over while TCP's window still opens: 6,100 and 7,570 bytes were seen there.
+    assert max(sizes) > (8000 if fast else 3 * 1514) and len(sums(keel, "client")) == len(rounds)
     assert set(sums(keel, "client")) == set(sums(keel, "server"))
     check_times(output)
