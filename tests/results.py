@@ -80,7 +80,9 @@ def read_junit(path):
         skip = case.find("skipped")
         state = "failed" if bad is not None else "skipped" if skip is not None else "passed"
         detail = bad if bad is not None else skip
-        message = "" if detail is None else detail.get("message") or detail.text or ""
+        # A failure's text is the whole of it, its message only the first line; of a skip the message is the reason.
+        said = [] if detail is None else [detail.get("message"), detail.text]
+        message = next((text for text in (reversed(said) if bad is not None else said) if text), "")
         cases.append((case.get("name"), state, float(case.get("time", 0)), message))
     return cases
 
@@ -88,6 +90,15 @@ def read_junit(path):
 def clear():
     for path in glob.glob(os.path.join(RESULTS, "*.xml")) + glob.glob(os.path.join(RESULTS, "*.tap")):
         os.unlink(path)
+
+
+def failures(lines=15):
+    """What failed in all JUnit files: for each test its file's suite, its name and the last lines of what it said."""
+    for path in sorted(glob.glob(os.path.join(RESULTS, "*.xml"))):
+        suite = os.path.splitext(os.path.basename(path))[0]
+        for name, state, _, message in read_junit(path):
+            if state == "failed":
+                yield suite, name, message.rstrip().split("\n")[-lines:]
 
 
 def totals():
