@@ -62,7 +62,8 @@ PURE_OTHER := \
 	core/x86/caps.c \
 	core/x86/fpu_area.c \
 	$(wildcard drivers/hw/acpi*.c) \
-	$(addprefix svm/,check.c controls.c cr8.c events.c length.c limits.c names.c nmi.c probe.c state.c virq.c) \
+	$(addprefix svm/,check.c controls.c cr8.c events.c length.c limits.c names.c nmi.c probe.c shadow.c state.c step.c \
+		virq.c) \
 	$(addprefix vmx/,check.c check_controls.c check_guest.c check_host.c check_segments.c controls.c names.c) \
 	drivers/hw/calibrate.c \
 	drivers/hw/font.c \

@@ -10,6 +10,8 @@
 #include "svm/events.h"
 #include "svm/length.h"
 #include "svm/nmi.h"
+#include "svm/shadow.h"
+#include "svm/step.h"
 #include "svm/svm.h"
 #include "svm/virq.h"
 
@@ -64,16 +66,28 @@ static bool entry_check(struct vcpu *vcpu, struct svm_vcpu *s)
     return false;
 }
 
+/* For what goes into the guest before its first instruction and is to be followed by an exit at once. */
+static void entry_come_back(void)
+{
+    lapic_ipi(this_cpu()->apic_id, VECTOR_WAKE);
+}
+
 static NOINLINE bool entry_attend_any(struct vcpu *vcpu, struct svm_vcpu *s, uint8_t attention)
 {
+    bool come_back = false;
+
     if (attention & ATTENTION_FLUSH)
         entry_flush(s);
     if (attention & ATTENTION_CR8)
         cr8_load(vcpu, s);
-    if ((attention & ATTENTION_NMI) && nmi_prepare(s))
-        lapic_ipi(this_cpu()->apic_id, VECTOR_WAKE);
-    if ((attention & ATTENTION_INJECTED) && svm_inject_by_virq)
-        virq_begin(s);
+    if (attention & ATTENTION_NMI)
+        come_back = nmi_prepare(s);
+    if ((attention & ATTENTION_INJECTED) && svm_on_tcg)
+        come_back |= virq_begin(s);
+    if (come_back)
+        entry_come_back();
+    if (svm_on_tcg)
+        shadow_begin(s);
     return !(attention & ATTENTION_CHECK) || entry_check(vcpu, s);
 }
 
@@ -84,8 +98,8 @@ static NOINLINE bool entry_attend(struct vcpu *vcpu, struct svm_vcpu *s)
 
     if (UNLIKELY(attention != ATTENTION_INJECTED))
         return entry_attend_any(vcpu, s, attention);
-    if (svm_inject_by_virq)
-        virq_begin(s);
+    if (svm_on_tcg && virq_begin(s))
+        entry_come_back();
     return true;
 }
 
@@ -143,6 +157,7 @@ static void exit_note_insn(struct vcpu *vcpu, struct svm_vcpu *s)
 static __attribute__((noinline)) void exit_attend(struct vcpu *vcpu)
 {
     struct svm_vcpu *s = svm_vcpu(vcpu);
+    bool stepped = step_finish(s);
 
     if (s->vmcb->exit_int_info & EVENT_VALID)
         svm_events_collect(vcpu, s);
@@ -155,7 +170,8 @@ static __attribute__((noinline)) void exit_attend(struct vcpu *vcpu)
     if (vcpu->attention & ATTENTION_CR8)
         cr8_store(vcpu, s);
     if (vcpu->attention & ATTENTION_NMI)
-        nmi_finish(vcpu, s);
+        nmi_finish(s, stepped);
+    shadow_end(s, stepped);
     exit_note_insn(vcpu, s); /* a TF of ours is gone now */
 }
 

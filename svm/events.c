@@ -79,7 +79,7 @@ bool svm_events_inject_interrupt(struct vcpu *vcpu, uint8_t vector)
     if (!(vmcb->rflags & RFLAGS_IF) || !events_free(vmcb))
         return false;
     vmcb->event_inj = EVENT_VALID | vector;
-    if (svm_inject_by_virq) {
+    if (svm_on_tcg) {
         s->injected = vmcb->event_inj;
         attention_set(s, ATTENTION_INJECTED);
     }
@@ -123,6 +123,7 @@ void svm_events_clear_shadow(struct vcpu *vcpu)
 void svm_events_set_shadow(struct vcpu *vcpu)
 {
     svm_vcpu(vcpu)->vmcb->int_shadow |= SHADOW_ACTIVE;
+    attention_set(svm_vcpu(vcpu), ATTENTION_ODD);
 }
 
 /* INT n, INT3 and INTO of the guest's own: RIP is still at the instruction, which runs again. */

@@ -7,6 +7,7 @@
 #include "svm/cr8.h"
 #include "svm/length.h"
 #include "svm/nmi.h"
+#include "svm/step.h"
 #include "svm/svm.h"
 
 /* In the map 0f */
@@ -23,9 +24,7 @@ static void on_machine_check(struct vcpu *vcpu)
 /* DR6 and DR7 are as the guest's handler must find them (15.12.2). */
 static void on_debug(struct vcpu *vcpu)
 {
-    const struct svm_vcpu *s = svm_vcpu(vcpu);
-
-    if (s->nmi.step_hidden)
+    if (step_hides(svm_vcpu(vcpu)))
         exit_host_interrupt(vcpu);
     else
         event_raise(vcpu, EXC_DB, false, 0);

@@ -2,7 +2,7 @@
  * NMI blocking for processors without virtual NMIs. From the injection of an NMI until its IRET has been executed, no
  * second one may be delivered. IRET is intercepted meanwhile; that exit comes before the IRET, so if another NMI waits,
  * the IRET is single-stepped to regain control right behind it. The same step carries a waiting NMI over an interrupt
- * shadow. A guest can tell only if its IRET itself faults: RFLAGS.TF is then set in the pushed image. Pure.
+ * shadow. Pure.
  */
 #pragma once
 
@@ -17,5 +17,5 @@ void nmi_iret(struct vcpu *vcpu, struct svm_vcpu *s);
 
 /* Both only with ATTENTION_NMI. Before entry; true: the guest must exit again as soon as its event is injected. */
 bool nmi_prepare(struct svm_vcpu *s);
-/* After an exit; vcpu->rip is that of the exit. */
-void nmi_finish(struct vcpu *vcpu, struct svm_vcpu *s);
+/* After an exit and step_finish, which gave `stepped`; vcpu->rip is that of the exit. */
+void nmi_finish(struct svm_vcpu *s, bool stepped);

@@ -24,7 +24,7 @@
 
 struct svm_limits svm_limits;
 struct control_maps svm_maps;
-bool svm_inject_by_virq;
+bool svm_on_tcg;
 
 /* A leaf, or zeros if the processor doesn't go that far. */
 static struct cpuid_regs leaf(uint32_t number, uint32_t subleaf)
@@ -85,7 +85,7 @@ static int svm_init(void)
     msrpm_build(msrpm);
     svm_maps = (struct control_maps){.iopm = pool_hpa(iopm), .msrpm = pool_hpa(msrpm)};
     svm_limits = limits_from_cpuid(&id);
-    svm_inject_by_virq = on_tcg();
+    svm_on_tcg = on_tcg();
     return 0;
 }
 

@@ -7,22 +7,32 @@
 
 struct svm_cpu;
 
-/* NMI blocking and the NMI window, for processors without virtual NMIs: events.c. */
-enum svm_step {
+/* One instruction of the guest's by RFLAGS.TF: step.h. */
+enum svm_step_kind {
     STEP_NONE,
-    STEP_OWN,    /* the guest has RFLAGS.TF set itself */
-    STEP_IRET,   /* TF is ours, and the instruction replaces it with the guest's */
-    STEP_SHADOW, /* TF is ours until the #DB */
+    STEP_OWN,   /* the guest has TF set itself */
+    STEP_IRET,  /* TF is ours, and the instruction replaces it with the guest's */
+    STEP_PLAIN, /* TF is ours until the #DB */
 };
 
+struct svm_step {
+    uint8_t kind; /* of this entry */
+    bool hides;   /* this exit is a #DB that only our TF brought about */
+    uint64_t dr6; /* the guest's */
+};
+
+/* NMI blocking and the NMI window, for processors without virtual NMIs: nmi.h. */
 struct svm_nmi {
-    bool blocked;     /* an NMI was injected and its IRET hasn't been executed */
-    bool iret;        /* the IRET that unblocks is at iret_rip, about to be executed */
-    bool window;      /* an NMI waits */
-    bool step_hidden; /* the last exit was a #DB that only our TF brought about */
-    uint8_t step;     /* enum svm_step */
+    bool blocked; /* an NMI was injected and its IRET hasn't been executed */
+    bool iret;    /* the IRET that unblocks is at iret_rip, about to be executed */
+    bool window;  /* an NMI waits */
     uint64_t iret_rip;
-    uint64_t step_dr6;
+};
+
+/* shadow.h */
+struct svm_shadow {
+    bool held; /* this entry is in an interrupt shadow that we keep up */
+    uint64_t rip;
 };
 
 /* Lengths of instructions that exit, for processors without NRIPS: length.h. */
@@ -44,7 +54,9 @@ struct svm_vcpu {
     uint8_t cr8;         /* V_TPR as it was at entry */
     struct svm_cpu *cpu; /* where it ran last */
     struct asid asid;
+    struct svm_step step;
     struct svm_nmi nmi;
+    struct svm_shadow shadow;
     uint64_t injected; /* event_inj of this entry; 0: nothing */
     uint64_t dr[4];    /* DR0-3 while it isn't loaded */
     struct svm_length lengths[LENGTH_SLOTS];
@@ -59,7 +71,7 @@ enum svm_attention {
     ATTENTION_NMI = BIT(4),      /* an NMI waits, or an IRET is about to unblock NMIs: nmi.h */
     ATTENTION_FLUSHED = BIT(5),  /* this entry flushes */
     ATTENTION_DIRTY = BIT(6),    /* at this entry, the processor has to read again what it mostly may keep */
-    ATTENTION_ODD = BIT(7),      /* insn_plain is false */
+    ATTENTION_ODD = BIT(7),      /* insn_plain is false, or core has begun an interrupt shadow */
 };
 
 static inline void attention_set(struct svm_vcpu *s, enum svm_attention what)

@@ -7,7 +7,10 @@
 
 #include "svm/vcpu.h"
 
-/* Before VMRUN: what EVENTINJ has becomes a virtual interrupt, if it can be one. */
-void virq_begin(struct svm_vcpu *s);
+/*
+ * Before VMRUN with ATTENTION_INJECTED: what EVENTINJ has becomes a virtual interrupt, if it can be one. True: it is an
+ * interrupt and can't, so that the guest must exit again as soon as it is injected, which makes QEMU forget it.
+ */
+bool virq_begin(struct svm_vcpu *s);
 /* After it. One that an interrupt of the host's forestalled has to be injected anew. */
 void virq_end(struct vcpu *vcpu, struct svm_vcpu *s);

@@ -40,8 +40,6 @@ static const char *const always[] = {
     /* PUSHF behind ADCX and ADOX pushes what isn't flags */
     "mmio.adcx",
     "mmio.adox",
-    /* VMRUN doesn't look at the VMCB's interrupt shadow */
-    "hlt.mov-ss-rip",
     /* RDTSCP asks for no intercept of its own, so it can't be taken away from a guest */
     "instructions.rdtscp-hidden",
 };

@@ -3,10 +3,12 @@
 
 #include "core/event.h"
 
-#define PIT_VECTOR PIC_BASE
-#define IPI_VECTOR 0x52
-#define LVT_LINT0  0x35
-#define LVT_EXTINT (7u << 8)
+#define PIT_VECTOR   PIC_BASE
+#define IPI_VECTOR   0x52
+#define TIMER_VECTOR 0x53
+#define DIVIDE_BY_1  0xb
+#define LVT_LINT0    0x35
+#define LVT_EXTINT   (7u << 8)
 
 #define DATA_SELECTOR 0x10
 #define OFF_SCREEN    0xbff00ull /* memory of the screen's controller that isn't shown */
@@ -69,6 +71,41 @@ static void test_sti_shadow(void)
     expect("hlt.sti-rip", irq_rip, behind);
 }
 
+/* Of STI, the instruction in its shadow, and CLI: one byte each. An interrupt that comes anywhere is taken before the CLI. */
+#define SHADOWS 500
+
+static volatile uint64_t shadows_at;
+static volatile uint32_t taken, taken_early;
+
+static void count_early(struct trap_frame *f)
+{
+    taken++;
+    taken_early += (f->rip - shadows_at) % 3 != 2;
+    lapic_write(LAPIC_EOI, 0);
+}
+
+/* The timer that ends a guest's run fires at any instruction, so also in a shadow, and then the guest's interrupt is due. */
+static void test_shadow_across_exits(void)
+{
+    taken = taken_early = 0;
+    trap_handlers[TIMER_VECTOR] = count_early;
+    lapic_write(LAPIC_DIVIDE, DIVIDE_BY_1);
+    lapic_write(LAPIC_TIMER, TIMER_VECTOR);
+    for (uint32_t i = 0; i < 200; i++) {
+        uint32_t seen = taken;
+
+        lapic_write(LAPIC_INITIAL, (uint32_t)(lapic_hz / 1000000 + i)); /* from 1 us on */
+        while (taken == seen)
+            __asm__ volatile("movq $1f, %0\n\t1:\n\t.rept %c1\n\tsti\n\tnop\n\tcli\n\t.endr"
+                             : "=m"(shadows_at)
+                             : "i"(SHADOWS)
+                             : "memory");
+    }
+    lapic_write(LAPIC_TIMER, LVT_MASKED);
+    trap_handlers[TIMER_VECTOR] = NULL;
+    expect("hlt.shadow-kept", taken_early, 0);
+}
+
 /* SS from a device, which the hypervisor loads: its shadow begins where STI's ends. */
 static void test_mov_ss_shadow(void)
 {
@@ -117,6 +154,7 @@ void test_hlt(void)
 {
     test_pit();
     test_shadow();
+    test_shadow_across_exits();
     test_sti_shadow();
     test_mov_ss_shadow();
     test_wake_by_nmi();

@@ -10,7 +10,7 @@
 #include "svm/svm.h"
 
 struct svm_limits svm_limits;
-bool svm_inject_by_virq;
+bool svm_on_tcg;
 struct control_maps svm_maps;
 
 static struct vmcb vmcb;

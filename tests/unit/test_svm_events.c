@@ -3,6 +3,8 @@
 
 #include "svm/cr8.h"
 #include "svm/nmi.h"
+#include "svm/shadow.h"
+#include "svm/step.h"
 #include "svm/virq.h"
 #include "tests/unit/svm_vcpu.h"
 
@@ -38,7 +40,7 @@ static void an_interrupt_can_be_virtual(void **state)
 
     (void)state;
     inject(EVENT_INTERRUPT, 0x31, false, 0, 0);
-    virq_begin(&s);
+    assert_false(virq_begin(&s));
     assert_int_equal(vmcb.event_inj, 0);
     assert_int_equal(vmcb.int_control, before | bits | 0x31ull << 32);
     vmcb.int_control &= ~INT_V_IRQ; /* taken */
@@ -58,11 +60,11 @@ static void other_events_are_not_virtual(void **state)
     (void)state;
     vmcb.cr0 |= CR0_PE;
     inject(EVENT_EXCEPTION, EXC_GP, true, 0, 0);
-    virq_begin(&s);
+    assert_false(virq_begin(&s));
     assert_true(vmcb.event_inj & EVENT_VALID);
     svm_events_window(&vcpu, EVENT_INTERRUPT, true);
     inject(EVENT_INTERRUPT, 0x31, false, 0, 0);
-    virq_begin(&s);
+    assert_true(virq_begin(&s)); /* the processor would keep it */
     assert_int_equal(vmcb.event_inj, 0x80000031);
     assert_false(s.virq);
 }
@@ -201,11 +203,15 @@ static void cr8_writes_exit_while_a_window_is_open(void **state)
 
 static void exit_at(uint64_t rip, uint64_t code)
 {
+    bool stepped;
+
     vcpu.rip = vmcb.rip = rip;
     vmcb.exit_code = code;
     vmcb.event_inj = 0;
+    stepped = step_finish(&s);
     if (vcpu.attention & ATTENTION_NMI)
-        nmi_finish(&vcpu, &s);
+        nmi_finish(&s, stepped);
+    shadow_end(&s, stepped);
 }
 
 /* An NMI was injected and its handler is at its IRET. */
@@ -247,7 +253,7 @@ static void waiting_nmi_steps_over_iret(void **state)
     vmcb.rflags |= RFLAGS_TF; /* what IRET popped has the guest's own TF */
     vmcb.dr6 |= DR6_BS;
     exit_at(0x3000, EXIT_EXCEPTION + EXC_DB);
-    assert_true(s.nmi.step_hidden);
+    assert_true(step_hides(&s));
     assert_int_equal(vmcb.dr6, DR6_INIT);
     assert_true(vmcb.rflags & RFLAGS_TF);
     assert_true(svm_events_can_inject(&vcpu, EVENT_NMI));
@@ -261,7 +267,7 @@ static void debug_exception_beside_a_step_is_kept(void **state)
     nmi_prepare(&s);
     vmcb.dr6 |= DR6_BS | BIT(1);
     exit_at(0x3000, EXIT_EXCEPTION + EXC_DB);
-    assert_false(s.nmi.step_hidden);
+    assert_false(step_hides(&s));
     assert_int_equal(vmcb.dr6, DR6_INIT | BIT(1));
 }
 
@@ -274,7 +280,7 @@ static void guests_own_step_is_kept(void **state)
     nmi_prepare(&s);
     vmcb.dr6 |= DR6_BS;
     exit_at(0x3000, EXIT_EXCEPTION + EXC_DB);
-    assert_false(s.nmi.step_hidden);
+    assert_false(step_hides(&s));
     assert_true(vmcb.rflags & RFLAGS_TF);
     assert_true(vmcb.dr6 & DR6_BS);
 }
@@ -289,7 +295,7 @@ static void waiting_nmi_steps_over_shadow(void **state)
     vmcb.dr6 |= DR6_BS;
     vmcb.int_shadow = 0;
     exit_at(0x3000, EXIT_EXCEPTION + EXC_DB);
-    assert_true(s.nmi.step_hidden);
+    assert_true(step_hides(&s));
     assert_false(vmcb.rflags & RFLAGS_TF);
 }
 
@@ -310,6 +316,79 @@ static void nmi_whose_delivery_is_cut_short_isnt_blocking(void **state)
     assert_int_equal(reinjected.type, EVENT_NMI);
     assert_true(svm_events_can_inject(&vcpu, EVENT_NMI));
     assert_false(vmcb.intercept3 & INTERCEPT3_IRET);
+}
+
+/* Interrupt shadows that VMRUN doesn't load */
+
+/* The guest is behind its STI, and an interrupt waits. */
+static void in_shadow(void)
+{
+    vcpu.rip = 0x2000;
+    vmcb.rflags |= RFLAGS_IF;
+    vmcb.int_shadow = SHADOW_ACTIVE;
+    svm_events_window(&vcpu, EVENT_INTERRUPT, true);
+    shadow_begin(&s);
+    vmcb.int_shadow = 0; /* the processor forgets it */
+    assert_true(vmcb.rflags & RFLAGS_TF);
+    assert_false(vmcb.int_control & INT_V_IRQ);
+}
+
+static void shadow_lasts_until_its_instruction_is_done(void **state)
+{
+    (void)state;
+    in_shadow();
+    exit_at(0x2000, EXIT_INTR);
+    assert_false(vmcb.rflags & RFLAGS_TF);
+    assert_false(svm_events_can_inject(&vcpu, EVENT_INTERRUPT));
+    shadow_begin(&s);
+    vmcb.int_shadow = 0;
+    vmcb.dr6 |= DR6_BS;
+    exit_at(0x2001, EXIT_EXCEPTION + EXC_DB);
+    assert_true(step_hides(&s));
+    assert_false(step_hides(&s)); /* that one alone */
+    assert_false(vmcb.rflags & RFLAGS_TF);
+    assert_int_equal(vmcb.dr6, DR6_INIT);
+    assert_true(vmcb.int_control & INT_V_IRQ);
+    assert_true(svm_events_can_inject(&vcpu, EVENT_INTERRUPT));
+}
+
+static void shadow_covers_an_intercepted_instruction(void **state)
+{
+    (void)state;
+    in_shadow();
+    exit_at(0x2000, EXIT_HLT);
+    assert_false(vmcb.rflags & RFLAGS_TF);
+    assert_false(svm_events_can_inject(&vcpu, EVENT_INTERRUPT));
+    svm_events_clear_shadow(&vcpu); /* core steps over it */
+    assert_true(svm_events_can_inject(&vcpu, EVENT_INTERRUPT));
+}
+
+static void shadow_ends_with_an_exception(void **state)
+{
+    (void)state;
+    in_shadow();
+    exit_at(0x8000, EXIT_INTR); /* in the guest's handler */
+    assert_true(svm_events_can_inject(&vcpu, EVENT_INTERRUPT));
+    assert_true(vmcb.int_control & INT_V_IRQ);
+}
+
+/* A loop of one instruction ends its shadow, too. */
+static void shadow_of_a_jump_to_itself_ends(void **state)
+{
+    (void)state;
+    in_shadow();
+    vmcb.dr6 |= DR6_BS;
+    exit_at(0x2000, EXIT_EXCEPTION + EXC_DB);
+    assert_true(svm_events_can_inject(&vcpu, EVENT_INTERRUPT));
+}
+
+static void without_a_shadow_nothing_is_stepped(void **state)
+{
+    (void)state;
+    shadow_begin(&s);
+    assert_false(vmcb.rflags & RFLAGS_TF);
+    exit_at(0x2000, EXIT_INTR);
+    assert_int_equal(vmcb.int_shadow, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -335,6 +414,11 @@ int main(void)
         TEST(waiting_nmi_steps_over_shadow),
         TEST(waiting_nmi_lets_an_event_go_first),
         TEST(nmi_whose_delivery_is_cut_short_isnt_blocking),
+        TEST(shadow_lasts_until_its_instruction_is_done),
+        TEST(shadow_covers_an_intercepted_instruction),
+        TEST(shadow_ends_with_an_exception),
+        TEST(shadow_of_a_jump_to_itself_ends),
+        TEST(without_a_shadow_nothing_is_stepped),
     };
 
     return cmocka_run_group_tests_name("svm events", tests, NULL, NULL);
