@@ -175,11 +175,11 @@ class Machine:
                                % (" or ".join(map(repr, patterns)), what, self.log_path("serial"), self.tail())) from None
         return self.serial.match
 
+    def write(self, data):
+        os.write(self.serial.fileno() if self.input is None else self.input, data)
+
     def send(self, text):
-        if self.input is None:
-            self.serial.send(text)
-        else:
-            os.write(self.input, text.encode())
+        self.write(text.encode())
 
     def drain(self):
         """Reads what is left of the output, so that the log is whole."""

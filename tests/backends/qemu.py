@@ -8,6 +8,7 @@ board      "pc" or "q35"
 debug_exit False for a machine without the device that ends it: the one that can't be switched off before ACPI is read
 arguments  more arguments for QEMU's command line
 shift      of a counted machine: one instruction takes 2^shift ns, 0 without it
+backlog    bytes that it can say before somebody reads them: 1 MiB without it
 """
 import fcntl
 import glob
@@ -41,7 +42,7 @@ class Qemu(Machine):
             "-machine", options.get("board", "pc"), "-cpu", self.cpu or self.processor(),
             "-m", "%dM" % self.memory, "-smp", "%d" % self.cores,
             "-display", "none", "-vga", "std", "-boot", "d",
-            "-chardev", "pipe,id=serial,path=serial" if self.counted else "socket,id=serial,path=serial,server=on,wait=on",
+            "-chardev", "pipe,id=serial,path=serial",
             "-serial", "chardev:serial",
             "-qmp", "unix:qmp,server=on,wait=off",
         ] + self.exit_device() + self.accelerator() + self.medium() + self.firmware()
@@ -63,16 +64,22 @@ class Qemu(Machine):
         return ["-drive", "if=pflash,format=raw,readonly=on,file=" + OVMF_CODE,
                 "-drive", "if=pflash,format=raw,file=vars.fd"]
 
-    def connect_pipes(self):
-        """A socket takes some hundred single bytes before it is full, and a port that is stuck distorts counted time."""
+    def connect(self):
+        """
+        By pipes: a socket takes some hundred single bytes before it is full, and who polls a port gives up on one that takes
+        nothing. As long as we aren't running, because the host is busy, what is written has to go somewhere.
+        Before QEMU has opened the second pipe, there would be an end of the file: it makes QMP's socket after that.
+        """
         path = os.path.join(self.directory, "serial")
         os.mkfifo(path + ".in")
         os.mkfifo(path + ".out")
         output = os.open(path + ".out", os.O_RDONLY | os.O_NONBLOCK)
-        fcntl.fcntl(output, F_SETPIPE_SZ, PIPE_BYTES)
+        fcntl.fcntl(output, F_SETPIPE_SZ, self.options.get("backlog", PIPE_BYTES))
         os.set_blocking(output, True)
         self.spawn()
         give_up = time.monotonic() + 30
+        while not os.path.exists(os.path.join(self.directory, "qmp")):
+            self.still_starting(give_up)
         while self.input is None:
             try:
                 self.input = os.open(path + ".in", os.O_WRONLY | os.O_NONBLOCK)
@@ -85,21 +92,6 @@ class Qemu(Machine):
             with open(self.log_path("emulator")) as log:
                 raise RuntimeError("QEMU did not start: " + log.read()) from None
         time.sleep(0.05)
-
-    def connect(self):
-        if self.counted:
-            return self.connect_pipes()
-        self.spawn()
-        path = os.path.join(self.directory, "serial")
-        give_up = time.monotonic() + 30
-        while True:
-            line = socket.socket(socket.AF_UNIX)
-            try:
-                line.connect(path)
-                return line.detach()
-            except OSError:
-                line.close()
-                self.still_starting(give_up)
 
     def switched_off(self):
         return self.status in (EXIT_CLEAN, EXIT_FAILED)

@@ -62,7 +62,7 @@ def late(text, name=""):
 def loud(kind, machine, tmp_path):
     """A VM that doesn't wait for its transmitter, and one whose heart beats, on one core; output has been lost already."""
     keel = machine.keel(modules(tmp_path / "keel.conf", conf("monitor", loud="hog=flood for=%d" % ENDLESS,
-                                                             beat="beat=20 for=%d" % ENDLESS)), memory=256)
+                                                             beat="beat=20 for=%d" % ENDLESS)), memory=256, backlog=4096)
     keel.event("vm", 120, name="beat", state="running")
     assert lose_output(kind, keel) == {"event": "drop", "vm": "loud"}
     return Monitor(keel)
