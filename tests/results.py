@@ -57,6 +57,18 @@ def write_junit(path, suite, cases):
     xml.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
+def merge_junit(path, suite, parts):
+    """One file of what several processes have left, by the files of their tests."""
+    root = xml.Element("testsuite", name=suite)
+    for part in parts:
+        root.extend(xml.parse(part).getroot().iter("testcase"))
+    root[:] = sorted(root, key=lambda case: case.get("classname"))
+    root.set("tests", str(len(root)))
+    for attribute, tag in (("errors", "error"), ("failures", "failure"), ("skipped", "skipped")):
+        root.set(attribute, str(len(root.findall("testcase/" + tag))))
+    xml.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
 def tap_case(number, case):
     """The lines of one case."""
     name, state, _, message = case

@@ -18,10 +18,12 @@ DEFAULT = ["qemu-svm", "bochs-vmx"]
 
 def pytest_addoption(parser):
     parser.addoption("--backend", action="append", choices=sorted(BACKENDS), help="default: " + " and ".join(DEFAULT))
+    parser.addoption("--share", metavar="DIRECTORY", help="processes with the same one share the files of tests out among themselves")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "only(NAME, why=...): a test for one back end, and why it is for that one alone")
+    config.own_files = {}
 
 
 def pytest_generate_tests(metafunc):
@@ -37,6 +39,24 @@ def pytest_collection_modifyitems(items):
         params = getattr(item, "callspec", None)
         return not only or not params or params.params.get("kind") in only.args
     items[:] = [item for item in items if wanted(item)]
+
+
+def take(config, name):
+    """Whether this process is the one that runs a file's tests: who comes first leaves a mark."""
+    try:
+        open(os.path.join(config.getoption("--share"), name), "x").close()
+    except FileExistsError:
+        return False
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    """Of another process's files nothing is run, and nothing said."""
+    config, name = item.config, item.path.name
+    if config.getoption("--share") and name not in config.own_files:
+        config.own_files[name] = take(config, name)
+    return None if config.own_files.get(name, True) else True
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -96,7 +116,8 @@ class Factory:
 
 
 def label_of(request):
-    return re.sub(r"[^\w.-]+", "-", request.node.name).strip("-")
+    """Tests of several files, which may run at once, can have the same name."""
+    return request.node.path.stem + "-" + re.sub(r"[^\w.-]+", "-", request.node.name).strip("-")
 
 
 @pytest.fixture
