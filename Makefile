@@ -54,6 +54,7 @@ PURE_CORE := \
 	core/timer.c \
 	core/trace_ring.c \
 	core/vapic.c \
+	core/vmballoon.c \
 
 # elsewhere: these, and all of core/emul/, drivers/virt/ and guests/
 PURE_OTHER := \

@@ -14,6 +14,7 @@
 #include "core/run.h"
 #include "core/trace.h"
 #include "core/vcpu_ops.h"
+#include "core/vmfault.h"
 #include "core/x86/asm.h"
 #include "core/x86/panic.h"
 #include "core/x86/percpu.h"
@@ -125,6 +126,7 @@ static NORETURN void boot_rest(void *arg)
     ioapic_init(&acpi_host);            /* and so do the I/O APICs */
     if (run_init())                     /* what cores do from here on */
         panic("the vectors of the run loop are taken");
+    vmfault_init();                              /* memory may come when it is touched */
     cores_start(&acpi_host, &options, core_run); /* all cores, in root mode or host mode */
     boot_print();                                /* event=boot */
     caps_print();                                /* event=cap */

@@ -10,6 +10,7 @@
 #include "core/site.h"
 #include "core/vcpu_ops.h"
 #include "core/vm.h"
+#include "core/vmfault.h"
 #include "core/x86/cr.h"
 #include "core/x86/fpu.h"
 
@@ -417,7 +418,7 @@ static __attribute__((noinline)) void emulate_unknown(struct vcpu *vcpu, const s
 
 void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access)
 {
-    if (!LIKELY(emulate_known(vcpu, access)))
+    if (!LIKELY(emulate_known(vcpu, access)) && !vmfault_guest(vcpu, access->gpa))
         emulate_unknown(vcpu, access);
 }
 

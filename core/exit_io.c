@@ -5,6 +5,7 @@
 #include "core/lib/format.h"
 #include "core/lib/string.h"
 #include "core/vm.h"
+#include "core/vmfault.h"
 
 static NOINLINE void in_show_wide(struct vcpu *vcpu, const struct bus_access *access)
 {
@@ -142,6 +143,8 @@ static bool exit_beyond(struct vcpu *vcpu, gpa_t gpa)
 
 static NOINLINE void exit_odd_memory(struct vcpu *vcpu, const struct exit_memory *access)
 {
+    if (vmfault_guest(vcpu, access->gpa))
+        return;
     if (access->fetch)
         exit_no_memory(vcpu, "code is", access->gpa);
     else if (access->table_walk)

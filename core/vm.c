@@ -184,21 +184,27 @@ static void vm_kick(struct vm *vm)
         vcpu_kick(vm->vcpus[i]);
 }
 
+/* VM time goes on where the pause began. */
+static void vm_time_resume(struct vm *vm)
+{
+    uint64_t gone = rdtsc() - vm->paused_at;
+
+    vm->tsc_start += gone;
+    vm->tsc_offset -= gone;
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        struct vcpu *vcpu = vm->vcpus[i];
+
+        vcpu->wake_ns = TIMER_NEVER; /* has run_update_wake convert it again */
+        vcpu->wake_tsc = TIMER_NEVER;
+        vcpu_ops->tsc_offset(vcpu, vm->tsc_offset + vcpu->tsc_adjust);
+    }
+}
+
 void vm_run(struct vm *vm)
 {
-    if (vm->paused) {
-        uint64_t gone = rdtsc() - vm->paused_at;
-
-        vm->tsc_start += gone;
-        vm->tsc_offset -= gone;
-        for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-            struct vcpu *vcpu = vm->vcpus[i];
-
-            vcpu->wake_ns = TIMER_NEVER; /* has run_update_wake convert it again */
-            vcpu->wake_tsc = TIMER_NEVER;
-            vcpu_ops->tsc_offset(vcpu, vm->tsc_offset + vcpu->tsc_adjust);
-        }
-    }
+    /* A rest is short, and there are many where memory goes: its time is the guest's, as that of other vCPUs' turns is. */
+    if (vm->paused && !vm->resting)
+        vm_time_resume(vm);
     vmshare_settle(vm);
     vmballoon_settle(vm);
     vm->resting = false;

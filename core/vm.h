@@ -79,7 +79,8 @@ struct vm {
     bool shares_ended;
     struct vmballoon
         *balloon; /* memory that it gave up for a while; NULL: it has none of these (core/vmballoon.h) */
-    bool resting; /* the pause is vm_rest's: vm_run is due as soon as all vCPUs are parked */
+    bool
+        resting; /* the pause is vm_rest's: vm_run is due as soon as all vCPUs are parked, and VM time goes on */
     struct bus pio, mmio, msr;
     struct lock devices;       /* guards the device models but the LAPICs, and `timers` */
     struct timer_queue timers; /* of the devices; vCPU 0 runs them */

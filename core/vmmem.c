@@ -3,6 +3,7 @@
 #include "core/lib/string.h"
 #include "core/lib/error.h"
 #include "core/x86/asm.h"
+#include "core/x86/percpu.h"
 #include "mm/guestram.h"
 #include "mm/layout.h"
 
@@ -90,6 +91,7 @@ uint64_t vmmem_open(const struct vm *vm)
 {
     uint64_t before = read_cr3();
 
+    this_cpu()->cr2 = read_cr2(); /* the loaded vCPU's, perhaps, and the window's page faults change it */
     write_cr3(hostspace_root(&vm->space));
     return before;
 }
@@ -140,7 +142,7 @@ bool vmmem_scrub(struct vm *vm)
 static int vmmem_free_leaf(void *ctx, const struct pt_leaf *leaf)
 {
     if (leaf->addr >= DISK_BASE && leaf->addr - DISK_BASE < DISK_SIZE + WINDOW_SIZE &&
-        guestram_owner(leaf->hpa) == vm_owner(ctx) && !vmballoon_is_sink(ctx, leaf->hpa))
+        guestram_owner(leaf->hpa) == vm_owner(ctx) && !vmballoon_is_alias(ctx, leaf))
         guestram_free(leaf->hpa, leaf->len);
     return 0;
 }

@@ -235,7 +235,10 @@ static void launch_rested(struct launch *l)
     launch_look look = l->look;
 
     if (l->vm->resting) {
-        vm_run(l->vm);
+        if (vmballoon_ready(l->vm))
+            vm_run(l->vm);
+        else
+            launch_wait_for_memory(l);
         return;
     }
     if (!look) {

@@ -243,6 +243,11 @@ int hostspace_map(struct hostspace *space, gpa_t gpa, hpa_t hpa, uint64_t len)
     return pt_map(&space->pt, WINDOW_BASE + gpa, hpa, len, PT_READ | PT_WRITE);
 }
 
+int hostspace_unmap(struct hostspace *space, gpa_t gpa, uint64_t len)
+{
+    return pt_unmap(&space->pt, WINDOW_BASE + gpa, len);
+}
+
 int hostspace_map_disk(struct hostspace *space, uint64_t addr, hpa_t hpa, uint64_t len, bool writable)
 {
     if (addr < DISK_BASE || addr - DISK_BASE >= DISK_SIZE || len > DISK_SIZE - (addr - DISK_BASE))

@@ -49,6 +49,7 @@ struct hostspace {
 int hostspace_init(struct hostspace *space, uint16_t owner, bool use_1g) MUST_CHECK;
 /* Puts memory into the window (RW, also what is ROM for the guest). */
 int hostspace_map(struct hostspace *space, gpa_t gpa, hpa_t hpa, uint64_t len) MUST_CHECK;
+int hostspace_unmap(struct hostspace *space, gpa_t gpa, uint64_t len) MUST_CHECK;
 /* Puts memory of a disk, page-aligned, where mm/layout.h has it. */
 int hostspace_map_disk(struct hostspace *space, uint64_t addr, hpa_t hpa, uint64_t len,
                        bool writable) MUST_CHECK;

@@ -26,6 +26,7 @@ R15_AT      equ 15 * 8
 ; struct vmx_frame; the last from .gpr, where RSP is after an exit
 FRAME_GPR   equ 8
 FRAME_RSP   equ 16
+FRAME_CR2   equ 24
 GPR_TO_RSP  equ FRAME_RSP - FRAME_GPR
 
 ; The stack of vmx_run: the vCPU, then the caller's registers, of which RBP is the last.
@@ -90,6 +91,7 @@ vmx_run:
 global vmx_run_exit:function
 vmx_run_exit:
     push rdi                            ; to frame.scratch
+.pushed:
     mov rdi, [rsp + 8]                  ; frame.gpr
     mov [rdi + RAX_AT], rax
     mov [rdi + RCX_AT], rcx
@@ -122,3 +124,10 @@ vmx_run_exit:
     jnz vmx_run.enter
     xor eax, eax
     jmp vmx_run.leave
+
+global vmx_run_exit_cr2:function
+vmx_run_exit_cr2:
+    push rdi
+    mov rdi, cr2
+    mov [rsp + FRAME_CR2], rdi
+    jmp vmx_run_exit.pushed

@@ -10,7 +10,7 @@
 
 /* What entry.asm relies on. */
 _Static_assert(offsetof(struct vmx_frame, scratch) == 0 && offsetof(struct vmx_frame, gpr) == 8 &&
-                   offsetof(struct vmx_frame, rsp) == 16,
+                   offsetof(struct vmx_frame, rsp) == 16 && offsetof(struct vmx_frame, cr2) == 24,
                "entry.asm: FRAME_");
 _Static_assert(REG_RAX == 0 && REG_RCX == 1 && REG_RDX == 2 && REG_RBX == 3 && REG_RSP == 4 && REG_RBP == 5 &&
                    REG_RSI == 6 && REG_RDI == 7 && REG_R8 == 8 && REG_R15 == 15,

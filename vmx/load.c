@@ -68,7 +68,7 @@ void vmx_load(struct vcpu *vcpu)
     msr_swap_in(v);
     debug_swap_in(v);
     xstate_swap_in(vcpu);
-    write_cr2(v->cr2);
+    write_cr2(v->frame.cr2);
 }
 
 void vmx_unload(struct vcpu *vcpu)
@@ -78,7 +78,7 @@ void vmx_unload(struct vcpu *vcpu)
     assert(v->cpu == this_cpu());
     msr_swap_out(v);
     debug_swap_out(v);
-    v->cr2 = read_cr2();
+    v->frame.cr2 = read_cr2();
     vmcs_clear(v);
     v->cpu = NULL;
     this_cpu()->vcpu = NULL;

@@ -1,6 +1,7 @@
 /* Registers of the guest that are in the VMCS, or in the core while the vCPU is loaded. */
 #include "core/fetch.h"
 #include "core/lib/panic.h"
+#include "core/vm.h"
 #include "core/x86/asm.h"
 #include "core/x86/cr.h"
 #include "core/x86/msr.h"
@@ -30,7 +31,7 @@ static uint64_t reg_read(struct vmx_vcpu *v, enum vcpu_reg reg)
     case REG_CR0:
         return mode_cr0(v);
     case REG_CR2:
-        return v->cpu ? read_cr2() : v->cr2;
+        return v->cpu && !v->vcpu->vm->balloon ? read_cr2() : v->frame.cr2;
     case REG_CR3:
         return mode_cr3(v);
     case REG_CR4:
@@ -75,7 +76,7 @@ static void dr6_set(struct vmx_vcpu *v, uint64_t dr6)
 
 static void cr2_set(struct vmx_vcpu *v, uint64_t cr2)
 {
-    v->cr2 = cr2;
+    v->frame.cr2 = cr2;
     if (v->cpu)
         write_cr2(cr2);
 }

@@ -86,7 +86,7 @@ static void host_write(struct vmx_vcpu *v)
     v->frame.gpr = v->vcpu->gpr;
     vmwrite(VMCS_HOST_CR3, hostspace_root(&v->vcpu->vm->space));
     vmwrite(VMCS_HOST_RSP, (uintptr_t)&v->frame.gpr);
-    vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_run_exit);
+    vmwrite(VMCS_HOST_RIP, (uintptr_t)(v->vcpu->vm->balloon ? vmx_run_exit_cr2 : vmx_run_exit));
     vmwrite(VMCS_HOST_DS_SELECTOR, 0);
     vmwrite(VMCS_HOST_ES_SELECTOR, 0);
     vmwrite(VMCS_HOST_FS_SELECTOR, 0);

@@ -26,6 +26,7 @@ struct vmx_frame {
     uint64_t scratch;
     uint64_t *gpr; /* vcpu->gpr */
     uint64_t rsp;  /* the host's stack while the guest runs */
+    uint64_t cr2;  /* the guest's while not loaded, and with a balloon also between exit and entry */
 };
 
 /* An entry of a VM-entry or VM-exit MSR-load area (SDM 25.7.2). */
@@ -87,7 +88,7 @@ struct vmx_vcpu {
     bool nmi_iret;                /* the step that goes on is that of an IRET */
     uint64_t cr0, cr3, cr4, efer; /* the guest's view, without the bits of CR0 and CR4 that it owns */
     uint64_t cr4_owned;           /* which those are, for CR4, at present */
-    uint64_t cr2, dr[4], dr6;     /* while not loaded */
+    uint64_t dr[4], dr6;          /* while not loaded */
     uint64_t pat;
     uint64_t msr[SWAPPED_MSRS]; /* while not loaded */
     uint32_t slots;             /* used in the MSR areas */
@@ -146,6 +147,8 @@ static inline uint64_t exit_qualify(struct vcpu *vcpu)
 /* entry.asm. Returns 0 when vmx_exited has returned NULL, 1 for VMfailInvalid, 2 for VMfailValid (SDM 31.2). */
 uint32_t vmx_run(struct vmx_frame *frame, bool launched);
 void vmx_run_exit(void); /* where the CPU comes back: HOST_RIP */
+/* The same for a VM whose memory may come at a touch, by page faults of our own: CR2 is kept first. */
+void vmx_run_exit_cr2(void);
 
 /* exit.c: what to do for each basic exit reason. */
 struct exit_row {

@@ -23,6 +23,7 @@ struct cpu {
     struct tss *tss;
     uint64_t *gdt;
     void *vendor;        /* the back end's per-core data */
+    uint64_t cr2;        /* what it was when another VM's window was opened (core/vmmem.h) */
     uint64_t interrupts; /* taken on this core */
     uint32_t stage;      /* how far its start-up is (boot/cores.c) */
 };

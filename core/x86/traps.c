@@ -1,6 +1,7 @@
 #include "core/x86/traps.h"
 
 #include "core/lib/log.h"
+#include "core/x86/asm.h"
 #include "core/x86/descriptor.h"
 #include "core/x86/extable.h"
 #include "core/x86/gdt.h"
@@ -93,6 +94,19 @@ const char *trap_name(uint64_t vector)
     return vector < TRAP_COUNT && names[vector] ? names[vector] : "unknown exception";
 }
 
+static bool (*traps_missing)(uint64_t addr);
+
+void traps_set_missing(bool (*missing)(uint64_t addr))
+{
+    traps_missing = missing;
+}
+
+/* Bit 0 of the error code: a page was there. */
+static bool page_missing(const struct trap_frame *frame)
+{
+    return frame->vector == TRAP_PF && !(frame->error & BIT(0)) && traps_missing && traps_missing(read_cr2());
+}
+
 static void nmi_handle(void)
 {
     panic_join();
@@ -105,6 +119,6 @@ void trap_handle(struct trap_frame *frame)
         irq_dispatch((uint32_t)frame->vector);
     else if (frame->vector == TRAP_NMI)
         nmi_handle();
-    else if (!extable_fix(frame))
+    else if (!page_missing(frame) && !extable_fix(frame))
         panic_trap(frame);
 }

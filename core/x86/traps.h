@@ -1,6 +1,6 @@
 /*
  * Exceptions, NMIs and interrupts of the hypervisor itself. An exception is a bug and panics, but for the guarded
- * accesses of extable.h; an interrupt goes to whoever registered its vector (irq.h).
+ * accesses of extable.h and for memory that comes when it is touched; an interrupt goes to whoever registered its vector (irq.h).
  */
 #pragma once
 
@@ -31,6 +31,9 @@ _Static_assert(offsetof(struct trap_frame, vector) == 15 * 8, "traps.asm pushes 
 void traps_init(void);
 /* Makes it the calling core's. */
 void traps_load(void);
+
+/* Who may put memory where there was none, at a page fault: true, the access is tried again. */
+void traps_set_missing(bool (*missing)(uint64_t addr));
 
 /* "page fault" and so on; never NULL. */
 const char *trap_name(uint64_t vector);

@@ -14,7 +14,7 @@
 #define ARRAY     256
 #define ARRAY_AT  (ARENA + 0x10000)
 #define PATTERN   0x5a5a5a5au
-#define STRIDE    1024 /* of the words that are looked at: each takes an exit where memory is gone */
+#define STRIDE    1024 /* of the words that are looked at */
 #define PATIENCE  30000u
 
 enum { INFLATE, DEFLATE };
@@ -58,19 +58,21 @@ static void target_wait(uint32_t pages)
         sleep_us(1000);
 }
 
-/* Devices that are pointed there do no harm: nothing of what they read or write is anybody's. */
-static void device_to_nowhere(void)
+/* Whoever touches what is in the balloon, against the rules, brings it back by that: a device does, too. */
+static void device_to_gone(void)
 {
     struct vdev rng;
-    const struct vq_part part = {(void *)FIRST, 64, true};
+    const struct vq_part part = {(void *)(FIRST + SIZE_2M), 64, true};
     uint32_t id;
 
     if (!vdev_find(&rng, 4, 0, ARENA + 0x8000))
         return;
     check("balloon.rng-up", vdev_up(&rng, VIRTIO_VERSION_1));
     vq_put(&rng, 0, 0, &part, 1);
-    vq_wait(&rng, 0, 1000, &id, NULL);
+    check("balloon.rng", vq_wait(&rng, 0, 1000, &id, NULL));
+    check("balloon.rng-filled", mmio_read(FIRST + SIZE_2M) | mmio_read(FIRST + SIZE_2M + 4));
     vdev_set_status(&rng, 0);
+    memset((void *)(FIRST + SIZE_2M), 0, 64);
 }
 
 void balloon_run(void)
@@ -84,11 +86,9 @@ void balloon_run(void)
     expect("balloon.half", words_other_than(FIRST, BLOCKS * SIZE_2M, PATTERN), 0);
     pages_put(INFLATE, PAGES / 2, PAGES / 2);
     pages_put(INFLATE, 0, ARRAY); /* again: changes nothing */
-    expect("balloon.gone", words_other_than(FIRST, BLOCKS * SIZE_2M, PATTERN), BLOCKS * SIZE_2M / STRIDE);
-    mmio_write(FIRST, PATTERN);
-    device_to_nowhere();
     print("balloon given");
     target_wait(0);
+    device_to_gone();
     pages_put(DEFLATE, 0, PAGES);
     expect("balloon.blank", words_other_than(FIRST, BLOCKS * SIZE_2M, 0), 0);
     memset((void *)FIRST, PATTERN & 0xff, BLOCKS * SIZE_2M);

@@ -11,6 +11,7 @@
 #include "core/fetch.h"
 #include "core/vcpu_ops.h"
 #include "core/vm.h"
+#include "core/vmfault.h"
 #include "core/x86/cr.h"
 #include "core/x86/fpu.h"
 
@@ -26,6 +27,7 @@ struct fake {
     int pending[4]; /* the interrupt controller: vectors, the first is peeked; -1 ends */
     uint8_t cr8;
     uint64_t now;       /* VM time */
+    uint32_t touched;   /* with a balloon: accesses that aren't a known device's */
     const char *failed; /* what the VM was stopped for */
     char why[128];      /* the same, kept */
     uint64_t ymm[16][4], mm[8];
@@ -178,6 +180,11 @@ uint64_t vm_now(const struct vm *vm)
 {
     (void)vm;
     return fake.now;
+}
+bool vmfault_touch(struct vcpu *vcpu, gpa_t gpa)
+{
+    fake.touched++;
+    return gmem_guest_writable(&vcpu->vm->mem, gpa, 1);
 }
 void exit_failed(struct vcpu *vcpu, const char *why)
 {

@@ -111,6 +111,29 @@ static void unknown_is_named(void **state)
         fake.failed, "an SSE or MMX instruction that the emulator doesn't know touched a device: 0f 58 03");
 }
 
+/* Memory that a balloon has comes, and the guest tries again; a device's access goes on to the device. */
+static void gone_is_touched(void **state)
+{
+    struct exit_memory odd[] = {
+        {.gpa = CODE, .fetch = true}, {.gpa = CODE, .table_walk = true}, {.gpa = CODE}};
+
+    (void)state;
+    fake.vm.end = RAM_BYTES;
+    fake.vm.balloon = (void *)&fake;
+    for (uint32_t i = 0; i < ARRAY_SIZE(odd); i++) {
+        exit_memory(&fake.vcpu, &odd[i]);
+        assert_int_equal(fake.touched, i + 1);
+        assert_int_equal(fake.vcpu.rip, CODE);
+        assert_null(fake.failed);
+    }
+    RUN(false, 0x0f, 0x6f, 0x0b);
+    assert_int_equal(accesses, 1);
+    assert_int_equal(fake.vcpu.rip, CODE + 3);
+    odd[0].gpa = RAM_BYTES;
+    exit_memory(&fake.vcpu, &odd[0]);
+    assert_non_null(fake.failed);
+}
+
 static void put64(uint32_t at, uint64_t value)
 {
     memcpy(ram + at, &value, sizeof value);
@@ -220,6 +243,7 @@ int main(void)
         cmocka_unit_test_setup(vectors_are_loaded, set_up),
         cmocka_unit_test_setup(crossing_is_split, set_up),
         cmocka_unit_test_setup(unknown_is_named, set_up),
+        cmocka_unit_test_setup(gone_is_touched, set_up),
         cmocka_unit_test_setup(task_by_call, set_up),
         cmocka_unit_test_setup(task_by_event, set_up),
         cmocka_unit_test_setup(task_refused, set_up),
