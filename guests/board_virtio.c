@@ -147,6 +147,16 @@ static void pages_empty(void *ctx)
     vmballoon_empty(((struct board *)ctx)->vm);
 }
 
+static void pages_report(void *ctx, gpa_t gpa, uint64_t len)
+{
+    vmballoon_report(((struct board *)ctx)->vm, gpa, len);
+}
+
+static bool pages_busy(void *ctx)
+{
+    return vmballoon_busy(((struct board *)ctx)->vm);
+}
+
 static void pages_settle(void *ctx)
 {
     struct vm *vm = ((struct board *)ctx)->vm;
@@ -161,7 +171,9 @@ static void balloon_init(struct board *board, const struct board_devices *device
         .give = page_give,
         .take = page_take,
         .empty = pages_empty,
+        .report = pages_report,
         .settle = pages_settle,
+        .busy = pages_busy,
         .ctx = board,
         .packed = !devices->split_rings,
     };

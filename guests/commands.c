@@ -65,8 +65,9 @@ static void info_look(struct vm *vm, const struct launch_args *args)
     monitor_print("vm=%s pool_kib=%llu board_kib=%llu tables_kib=%llu vcpus_kib=%llu vcpu_kib=%llu", vm->name,
                   pool.total * PAGE_SIZE / KiB, pool.board * PAGE_SIZE / KiB, pool.tables * PAGE_SIZE / KiB,
                   pool.vcpus * PAGE_SIZE / KiB, pool.vcpu * PAGE_SIZE / KiB);
-    monitor_print("vm=%s made_to_reset_ticks=%llu copy_ticks=%llu", vm->name, (ull)(vm->tsc_start - vm->made),
-                  (ull)vm->copy_ticks);
+    monitor_print("vm=%s made_to_reset_ticks=%llu copy_ticks=%llu gone_mib=%llu reported_mib=%llu", vm->name,
+                  (ull)(vm->tsc_start - vm->made), (ull)vm->copy_ticks, (ull)vmballoon_gone(vm) / MiB,
+                  (ull)vmballoon_reported(vm) / MiB);
 }
 
 /* What a VM holds and what its start took, if it is there. */

@@ -92,10 +92,12 @@ static void dev_scsi(const struct vm *vm, const struct virtio_scsi *scsi)
 
 static void balloon_show(const struct vm *vm, const struct virtio_balloon *b)
 {
-    monitor_print("vm=%s slot=%u target_kib=%llu actual_kib=%llu gone_mib=%llu inflated=%llu deflated=%llu",
-                  vm->name, b->v.pci.slot, (ull)virtio_balloon_target(b) * PAGE_SIZE / KiB,
-                  (ull)virtio_balloon_actual(b) * PAGE_SIZE / KiB, (ull)vmballoon_gone(vm) / MiB,
-                  (ull)b->inflated, (ull)b->deflated);
+    monitor_print(
+        "vm=%s slot=%u target_kib=%llu actual_kib=%llu gone_mib=%llu reported_mib=%llu touched=%llu "
+        "inflated=%llu deflated=%llu",
+        vm->name, b->v.pci.slot, (ull)virtio_balloon_target(b) * PAGE_SIZE / KiB,
+        (ull)virtio_balloon_actual(b) * PAGE_SIZE / KiB, (ull)vmballoon_gone(vm) / MiB,
+        (ull)vmballoon_reported(vm) / MiB, (ull)vmballoon_touched(vm), (ull)b->inflated, (ull)b->deflated);
 }
 
 static void dev_vsock(const struct vm *vm, const struct virtio_vsock *s)

@@ -5,8 +5,13 @@
 
 /* Without it, a driver might use a page before there is memory behind it again. */
 #define F_MUST_TELL_HOST BIT(0)
+#define F_REPORTING      BIT(5)
 
-enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUES };
+/*
+ * 5.5.2 gives the reporting queue the number 4. Linux leaves no gap for the two before it, which need features that aren't offered,
+ * and takes the number 2: what is behind the first two is a reporting queue.
+ */
+enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUES = 5 };
 
 #define CONFIG_TARGET 0
 #define CONFIG_ACTUAL 4 /* the driver's to write */
@@ -16,6 +21,7 @@ enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUES };
 #define ENTRIES_MAX 4096 /* of one buffer; drivers have 256 */
 #define BATCH       4    /* buffers in one go, before others get their turn */
 #define RETRY_NS    1000000
+#define REPORT_NS   100000 /* until a report is looked at again */
 
 static struct virtio_balloon *balloon_of(struct virtio *v)
 {
@@ -91,12 +97,55 @@ static void balloon_deflate(struct virtio_balloon *b)
     b->config.settle(b->config.ctx);
 }
 
+/* The parts of a buffer are the free memory. False: the driver breaks the rules (5.5.6.7: the device may write to all of it). */
+static bool buffer_report(struct virtio_balloon *b)
+{
+    const struct vring_chain *chain = b->v.host.chain;
+
+    if (chain->readable) {
+        virtio_break(&b->v);
+        return false;
+    }
+    for (uint32_t i = 0; i < chain->count; i++)
+        b->config.report(b->config.ctx, (gpa_t)(chain->parts[i].bytes - b->v.host.mem->window),
+                         chain->parts[i].len);
+    return true;
+}
+
+/*
+ * The driver may use the memory again as soon as it has its buffer back: what is to go is gone then, and until then the buffer stays
+ * the next one.
+ */
+static void balloon_report(struct virtio_balloon *b, uint32_t queue)
+{
+    uint32_t done = 0;
+    bool busy;
+
+    while (!(busy = b->config.busy(b->config.ctx)) && done < BATCH && virtio_take(&b->v, queue)) {
+        if (b->reported) {
+            virtio_give(&b->v, queue, 0);
+            done++;
+        } else if (!buffer_report(b)) {
+            return;
+        } else {
+            virtio_untake(&b->v, queue);
+        }
+        b->reported = !b->reported;
+    }
+    virtio_signal(&b->v, queue);
+    if (busy || done == BATCH)
+        virtio_defer_until(&b->v, queue, b->v.now + REPORT_NS);
+    b->config.settle(b->config.ctx);
+}
+
 static void balloon_notify(struct virtio *v, uint32_t queue)
 {
     if (queue == QUEUE_INFLATE)
         balloon_inflate(balloon_of(v));
-    else
+    else if (queue == QUEUE_DEFLATE)
         balloon_deflate(balloon_of(v));
+    else if (virtio_has(v, F_REPORTING))
+        balloon_report(balloon_of(v), queue);
 }
 
 void virtio_balloon_set_target(struct virtio_balloon *b, uint32_t pages)
@@ -121,6 +170,7 @@ static void balloon_reset(struct virtio *v)
     struct virtio_balloon *b = balloon_of(v);
 
     put_le32(v->config + CONFIG_ACTUAL, 0);
+    b->reported = false;
     b->config.empty(b->config.ctx);
     b->config.settle(b->config.ctx);
 }
@@ -140,7 +190,7 @@ void virtio_balloon_init(struct virtio_balloon *b, const struct virtio_host *hos
         .name = "virtio-balloon",
         .id = 5,
         .pci_class = 0x00ff,
-        .features = F_MUST_TELL_HOST,
+        .features = F_MUST_TELL_HOST | F_REPORTING,
         .packed = config->packed,
         .queues = QUEUES,
         .config_len = CONFIG_LENGTH,

@@ -15,6 +15,8 @@
 #define GUARD_BYTES 0x10000u
 #define PATTERN     0x6b6b6b6bu
 #define BALLOON     5
+#define MUST_TELL   BIT(0) /* of the balloon */
+#define REPORTING   BIT(5)
 #define ROUNDS      400
 #define NOWHERE     0x4000000000ull /* beyond all memory */
 #define DEVICE      0xd0000000ull   /* where PCI devices may be */
@@ -207,7 +209,7 @@ static uint64_t words_sum(uint64_t from, uint32_t bytes)
 
 static void attack_device(struct vdev *d, bool two)
 {
-    needed = VIRTIO_VERSION_1 | (d->id == BALLOON ? 1 : 0);
+    needed = VIRTIO_VERSION_1 | (d->id == BALLOON ? MUST_TELL | REPORTING : 0);
     check("attack.up", vdev_up(d, needed));
     attack_features(d);
     attack_addresses(d);

@@ -4,7 +4,7 @@
 #include "tests/fuzz/virtio_fuzz.h"
 
 static struct virtio_balloon b;
-static bool here;
+static bool here, busy;
 
 static void give(void *ctx, uint64_t page)
 {
@@ -17,6 +17,17 @@ static bool take(void *ctx, uint64_t page)
     return here;
 }
 
+static void report(void *ctx, gpa_t gpa, uint64_t len)
+{
+    assert(ctx == &b && gmem_guest_writable(&fuzz_mem, gpa, len));
+}
+
+static bool is_busy(void *ctx)
+{
+    assert(ctx == &b);
+    return busy;
+}
+
 static void nothing(void *ctx)
 {
     assert(ctx == &b);
@@ -24,7 +35,7 @@ static void nothing(void *ctx)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct virtio_balloon_config config = {give, take, nothing, nothing, &b, true};
+    const struct virtio_balloon_config config = {give, take, nothing, report, nothing, is_busy, &b, true};
 
     fuzz_start(data, size);
     fuzz_virtio_start();
@@ -33,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint32_t step = (uint32_t)fuzz_number(1);
 
         if (step < 0x10)
-            here = step & 1;
+            here = step & 1, busy = step & 2;
         else if (step < 0x20)
             virtio_balloon_set_target(&b, step);
         else
