@@ -3,7 +3,7 @@
  * for the measurements of one CPU, `bench=pair` or `bench=switch` for those of two, `bench=disk`, `bench=net` and `bench=echo`
  * for those of devices, `fault=KIND` to end the machine in one of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KIND` are for VMs beside others, `for=MS` says how long;
  * `ipi=N` sends so many to a second CPU that runs, or with `halted` sleeps; `after=MS` has all of this wait first.
- * `sockets=CID` talks to another VM; `share` uses the memory that another VM, which runs the same, shares with this one; `attack` misuses all virtio devices; `balloon` gives memory up and takes it again.
+ * `sockets=CID` talks to another VM; `share` uses the memory that another VM, which runs the same, shares with this one; `attack` misuses all virtio devices; `balloon` gives memory up and takes it again, `holes` reports it to be free and touches it.
  * `steps=N` has exits of known kinds, `late=N` measures how late so many timers are; `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
  */
 #include "guests/payload/bench.h"
@@ -117,7 +117,8 @@ static bool company_run(void)
     uint32_t ipis = option_number("ipi", 0), steps = option_number("steps", 0),
              late = option_number("late", 0);
     uint32_t other = option_number("sockets", 0);
-    bool share = option_find("share"), attack = option_find("attack"), balloon = option_find("balloon");
+    bool share = option_find("share"), attack = option_find("attack"), balloon = option_find("balloon"),
+         holes = option_find("holes");
 
     if (hog)
         hog_run(str_starts(hog, "hog=") ? hog + 4 : "", MAX(cpus, 1), ms);
@@ -131,6 +132,8 @@ static bool company_run(void)
         ipi_run(ipis, option_find("halted"));
     else if (balloon)
         balloon_run();
+    else if (holes)
+        holes_run(cpus);
     else if (attack)
         attack_run(cpus);
     else if (share)
@@ -141,7 +144,7 @@ static bool company_run(void)
         smp_start(cpus);
     else if (cpus)
         smp_run_tests(cpus);
-    return hog || beat || steps || late || ipis || share || other || attack || balloon ||
+    return hog || beat || steps || late || ipis || share || other || attack || balloon || holes ||
            (cpus && !option_find("fault"));
 }
 
@@ -191,8 +194,8 @@ void payload_main(void)
     interrupts_init();
     company = option_find("hog") || option_find("beat") || option_find("smp") || option_find("ipi") ||
               option_find("steps") || option_find("late") || option_find("attack") ||
-              option_find("balloon") || option_find("share") || option_find("sockets") ||
-              option_find("after") || option_find("pattern");
+              option_find("balloon") || option_find("holes") || option_find("share") ||
+              option_find("sockets") || option_find("after") || option_find("pattern");
     clocks_init(!company);
     if (option_number("after", 0))
         sleep_us(1000ull * option_number("after", 0));

@@ -233,6 +233,8 @@ void beat_run(uint32_t period_ms, uint32_t ms);
 void attack_run(uint32_t cpus);
 /* Gives memory up and takes it again, as the balloon's target says. */
 void balloon_run(void);
+/* Reports memory to be free, and touches it in all ways. */
+void holes_run(uint32_t cpus);
 /* With another VM, over the memory that they share. */
 void share_run(uint32_t cpus);
 /* With another VM, by their socket devices; `other` is its number. */
