@@ -53,6 +53,8 @@ void ap_main(uint32_t id)
             continue;
         }
         job(id);
+        /* What is pending is taken before it is said that the job is done: that may be what the other one waits for. */
+        __asm__ volatile("sti; nop; nop; cli" ::: "memory");
         cpu->job = NULL;
     }
 }

@@ -200,6 +200,8 @@ static void test_lowest(void)
     ipi_send(broadcast(), ICR_ASSERT | ICR_LOWEST | VECTOR);
     priority_over = true;
     lapic_write(LAPIC_TPR, 0);
+    for (uint32_t i = 1; i < smp_count; i++)
+        check("smp.lowest-ends", smp_end(i)); /* settle gives them another job */
     settle();
     expect_in_mode("lowest-idle", smp_cpus[idle_cpu].irqs[VECTOR], 1);
 }
