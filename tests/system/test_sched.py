@@ -74,7 +74,7 @@ def test_nobody_is_starved(kind, machine, tmp_path):
     ms = 17 * each
     keel = finish(machine, tmp_path, [vm("hog", cmdline="hog smp=2 for=%d" % each, vcpus=2),
                                       vm("beat", cmdline="beat=10 for=%d" % (ms * 9 // 10)),
-                                      vm("work", cmdline="hog=spin for=%d" % ms)])
+                                      vm("work", cmdline="hog=spin for=%d" % ms)], timeout=400)
     for name in ("hog", "beat", "work"):
         assert vms.failures(keel, name) == []
     kinds = vms.rounds(keel, "hog")
