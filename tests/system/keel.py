@@ -99,10 +99,14 @@ class Keel:
             try:
                 self.machine.expect(r"\bP%d\r?\n" % attempt, 3)
                 self.prompt = True
-                return
+                break
             except MachineError:
                 pass
-        raise MachineError("the guest's shell does not answer:\n" + self.machine.tail())
+        else:
+            raise MachineError("the guest's shell does not answer:\n" + self.machine.tail())
+        # What the kernel says must not come among what commands print; it can be asked for (dmesg).
+        self.skip_prompt()
+        self.machine.send("dmesg -n 1\r")
 
     def await_prompt(self):
         """Waits until the shell reads its terminal: what is typed while it still sets it up can be lost."""
