@@ -14,7 +14,8 @@ bool vring_start(struct vring *ring, const struct gmem *mem)
 
     ring->avail = ring->used = ring->signalled = ring->given = 0;
     ring->avail_wrap = ring->used_wrap = ring->signalled_wrap = true; /* 2.8.1: both start at 1 */
-    return area_sound(mem, ring->desc, (uint64_t)ring->size * VRING_DESC_SIZE, 16, ring->packed) &&
+    return (ring->packed || (ring->size & (ring->size - 1)) == 0) &&  /* 2.7 */
+           area_sound(mem, ring->desc, (uint64_t)ring->size * VRING_DESC_SIZE, 16, ring->packed) &&
            area_sound(mem, ring->driver, driver, ring->packed ? 4 : 2, false) &&
            area_sound(mem, ring->device, device, 4, true);
 }

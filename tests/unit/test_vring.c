@@ -235,6 +235,11 @@ static void test_areas(void **state)
     r.device = NOWHERE;
     assert_false(vring_start(&r, &mem));
     r = ring;
+    r.size = 100;
+    assert_false(vring_start(&r, &mem));
+    r.packed = true;
+    assert_true(vring_start(&r, &mem));
+    r = ring;
     r.packed = true;
     r.desc = ROM;
     assert_false(vring_start(&r, &mem));
