@@ -14,13 +14,13 @@
 static void interrupt(struct virtio *v, uint16_t vector, uint8_t cause)
 {
     v->interrupts++;
-    if (v->msix.enabled) {
-        if (vector != VIRTIO_NO_VECTOR)
-            vpci_raise(&v->pci, vector);
-        return;
+    /* 4.1.4.5.1: that the configuration has changed is told here in any case, of queues without MSI-X alone. */
+    if (cause == ISR_CONFIG || !v->msix.enabled) {
+        v->isr |= cause;
+        vpci_set_intx(&v->pci, true);
     }
-    v->isr |= cause;
-    vpci_set_intx(&v->pci, true);
+    if (v->msix.enabled && vector != VIRTIO_NO_VECTOR)
+        vpci_raise(&v->pci, vector);
 }
 
 void virtio_config_changed(struct virtio *v)

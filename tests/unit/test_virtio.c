@@ -200,6 +200,9 @@ static void test_interrupts(void **state)
     virtio_config_changed(&v);
     assert_int_equal(pci_sent[1].data, VECTOR_DATA);
     assert_int_equal(reg(0x15, 1), 1);
+    assert_int_equal(pci_intx, 0);
+    assert_int_equal(reg(0x100, 1), 2); /* of the configuration it is told in any case */
+    assert_int_equal(reg(0x100, 1), 0);
     /* By the pin, until the reason is read. */
     pci_out(SLOT, pci_cap(SLOT, PCI_CAP_MSIX, 0) + 2, 2, 0);
     driver_add(&buffer, 1);
@@ -210,6 +213,15 @@ static void test_interrupts(void **state)
     assert_int_equal(pci_intx, 0);
     assert_int_equal(reg(0x100, 1), 0);
     assert_int_equal(pci_sent_count, 2);
+    /* What nobody has read yet, when messages go off. */
+    device_start(FEATURES, 8);
+    virtio_config_changed(&v);
+    assert_int_equal(pci_intx, 0);
+    pci_out(SLOT, pci_cap(SLOT, PCI_CAP_MSIX, 0) + 2, 2, 0);
+    assert_int_equal(pci_intx, 1 << SLOT);
+    set(COMMON_STATUS, 1, 0);
+    assert_int_equal(pci_intx, 0);
+    pci_sent_count = 2;
     /* No vector, no message. */
     device_start(FEATURES, 8);
     set(0x1a, 2, 0xffff);
