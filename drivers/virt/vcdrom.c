@@ -252,8 +252,6 @@ static void read(struct vcdrom *cd, struct vcdrom_answer *a, uint32_t block, uin
     }
     a->offset = (uint64_t)block * VCDROM_BLOCK;
     a->disc_bytes = (uint64_t)count * VCDROM_BLOCK;
-    cd->reads++;
-    cd->read_bytes += a->disc_bytes;
 }
 
 static void start_stop(struct vcdrom_answer *a, const uint8_t *cdb)

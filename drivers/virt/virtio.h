@@ -64,6 +64,7 @@ struct virtio_queue {
     uint16_t vector;
     bool enabled;
     gpa_t desc, driver, device;
+    uint64_t progress; /* bytes of the buffer that is taken next that the kind has seen to in earlier turns */
 };
 
 struct virtio {

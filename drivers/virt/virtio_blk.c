@@ -24,15 +24,17 @@
 #define CONFIG_LENGTH       60
 
 /* Requests: 5.2.6 */
-#define HEADER_LENGTH   16
-#define HEADER_SECTOR   8
-#define RANGE_LENGTH    16
-#define RANGE_SECTORS   8
-#define RANGE_FLAGS     12
-#define RANGE_UNMAP     BIT(0)
+#define HEADER_LENGTH 16
+#define HEADER_SECTOR 8
+#define RANGE_LENGTH  16
+#define RANGE_SECTORS 8
+#define RANGE_FLAGS   12
+#define RANGE_UNMAP   BIT(0)
+/* These bound what one request may cost that is carried out at one go, so that a reset leaves none half done. */
 #define RANGES_MAX      16
-#define ZERO_SECTORS    (8 * MiB / VDISK_SECTOR) /* bounds what one request may cost */
-#define DISCARD_SECTORS (1 * GiB / VDISK_SECTOR)
+#define ZERO_SECTORS    (1 * MiB / VDISK_SECTOR)
+#define DISCARD_SECTORS (64 * MiB / VDISK_SECTOR)
+#define WRITE_MAX       (16 * MiB)
 
 enum request {
     REQUEST_IN = 0,
@@ -45,15 +47,18 @@ enum request {
 enum status { STATUS_OK, STATUS_IOERR, STATUS_UNSUPPORTED };
 
 /* How much is done for one notification before vCPUs and other VMs get their turn again. */
-#define BATCH_BYTES (1 * MiB)
-#define BATCH_COST  (4 * KiB) /* what a request without data counts for */
+#define BATCH_BYTES  (1 * MiB)
+#define BATCH_COST   (4 * KiB) /* what a request without data counts for */
+#define DISCARD_COST 32        /* so many discarded bytes count for one */
 
 /* A request that is being carried out. */
 struct work {
     struct vring_cursor from, to; /* data: behind the header, before the status */
     uint64_t from_len, to_len;
     uint32_t type, written;
-    uint64_t zeroed;
+    uint64_t done;   /* of what is read, in earlier turns and in this one */
+    uint64_t zeroed; /* bytes */
+    uint64_t cost;
     uint64_t sector;
 };
 
@@ -69,14 +74,19 @@ static bool range_sound(const struct virtio_blk *blk, uint64_t sector, uint64_t 
 
 static enum status blk_in(struct virtio_blk *blk, struct work *work)
 {
-    uint64_t offset = work->sector * VDISK_SECTOR, left = work->to_len;
+    uint64_t offset = work->sector * VDISK_SECTOR + work->done, left;
     uint8_t *bytes;
     uint32_t run;
 
-    if (!range_sound(blk, work->sector, left))
+    if (!range_sound(blk, work->sector, work->to_len))
         return STATUS_IOERR;
+    left = MIN(work->to_len - work->done, BATCH_BYTES);
+    work->cost += left;
+    work->done += left;
     for (; left && (bytes = vring_run(&work->to, left, &run)); left -= run, offset += run)
         vdisk_read(&blk->disk, offset, bytes, run);
+    if (work->done < work->to_len)
+        return STATUS_OK;
     work->written = (uint32_t)work->to_len;
     blk->reads++;
     blk->read_bytes += work->to_len;
@@ -89,8 +99,9 @@ static enum status blk_out(struct virtio_blk *blk, struct work *work)
     const uint8_t *bytes;
     uint32_t run;
 
-    if (blk->disk.read_only || !range_sound(blk, work->sector, left))
+    if (blk->disk.read_only || left > WRITE_MAX || !range_sound(blk, work->sector, left))
         return STATUS_IOERR;
+    work->cost += left;
     for (; left && (bytes = vring_run(&work->from, left, &run)); left -= run, offset += run)
         if (!vdisk_write(&blk->disk, offset, bytes, run))
             return STATUS_IOERR;
@@ -138,7 +149,9 @@ static enum status blk_ranges(struct virtio_blk *blk, struct work *work)
         uint64_t offset = get_le64(ranges[i]) * VDISK_SECTOR;
         uint64_t len = (uint64_t)get_le32(ranges[i] + RANGE_SECTORS) * VDISK_SECTOR;
 
-        work->zeroed += work->type == REQUEST_WRITE_ZEROES ? len : 0;
+        if (work->type == REQUEST_WRITE_ZEROES)
+            work->zeroed += len;
+        work->cost += work->type == REQUEST_WRITE_ZEROES ? len : len / DISCARD_COST;
         if (!(work->type == REQUEST_DISCARD ? vdisk_discard : vdisk_zero)(&blk->disk, offset, len))
             return STATUS_IOERR;
     }
@@ -169,7 +182,7 @@ static bool work_begin(struct work *work, const struct vring_chain *chain)
 {
     uint8_t header[HEADER_LENGTH];
 
-    *work = (struct work){.from = vring_readable(chain), .to = vring_writable(chain)};
+    *work = (struct work){.from = vring_readable(chain), .to = vring_writable(chain), .cost = BATCH_COST};
     if (chain->writable_bytes == 0 || !vring_read(&work->from, header, HEADER_LENGTH))
         return false;
     work->from_len = chain->readable_bytes - HEADER_LENGTH;
@@ -187,10 +200,20 @@ static uint64_t request_bytes(const struct work *work)
                                        : work->zeroed;
 }
 
-/* Returns what the request has cost; 0: it was none. */
+/* Goes on with what a long read has come to. The driver may have changed its length meanwhile. */
+static void work_resume(struct work *work, uint64_t progress)
+{
+    if (work->type != REQUEST_IN)
+        return;
+    work->done = MIN(progress, work->to_len);
+    vring_skip(&work->to, work->done);
+}
+
+/* Returns what the request has cost; 0: it was none. A read that isn't through stays the next. */
 static uint64_t blk_request(struct virtio_blk *blk, uint32_t queue)
 {
     const struct vring_chain *chain = blk->v.host.chain;
+    uint64_t *progress = &blk->v.queues[queue].progress;
     struct vring_cursor last = vring_writable(chain);
     struct work work;
     uint8_t status;
@@ -199,14 +222,20 @@ static uint64_t blk_request(struct virtio_blk *blk, uint32_t queue)
         virtio_break(&blk->v);
         return 0;
     }
+    work_resume(&work, *progress);
     status = (uint8_t)blk_do(blk, &work);
+    *progress = status == STATUS_OK && work.done < work.to_len ? work.done : 0;
+    if (*progress) {
+        virtio_untake(&blk->v, queue);
+        return work.cost;
+    }
     blk->errors += status != STATUS_OK;
     vlimit_pay(&blk->limit, blk->v.now, 1, request_bytes(&work));
     vring_skip(&last, work.to_len);
     vring_write(&last, &status, 1);
     /* The status counts as written only with all that is before it. */
     virtio_give(&blk->v, queue, work.written == work.to_len ? work.written + 1 : work.written);
-    return BATCH_COST + work.from_len + work.to_len;
+    return work.cost;
 }
 
 static void blk_notify(struct virtio *v, uint32_t queue)

@@ -131,14 +131,15 @@ static void control_hear(struct virtio_console *c)
 /* -- from the guest --------------------------------------------------------------------------------------------- */
 
 /* Goes on with a buffer where it was left; false: it isn't through, and stays the next. */
-static bool buffer_send(struct virtio_console *c, struct virtio_console_port *port, uint32_t *budget)
+static bool buffer_send(struct virtio_console *c, uint32_t id, uint32_t *budget)
 {
-    const struct virtio_console_end *end = &port->end;
+    const struct virtio_console_end *end = &c->ports[id].end;
+    uint64_t *sent = &c->v.queues[transmit_queue(id)].progress;
     struct vring_cursor from = vring_readable(c->v.host.chain);
     const uint8_t *bytes;
     uint32_t run;
 
-    vring_skip(&from, port->sent); /* if it has become shorter, it is through */
+    vring_skip(&from, *sent); /* if it has become shorter, it is through */
     for (;;) {
         if (*budget == 0 || !end->ready(end->ctx))
             return false;
@@ -146,10 +147,10 @@ static bool buffer_send(struct virtio_console *c, struct virtio_console_port *po
         if (!bytes)
             break;
         end->write(end->ctx, bytes, run);
-        port->sent += run;
+        *sent += run;
         *budget -= run;
     }
-    port->sent = 0;
+    *sent = 0;
     return true;
 }
 
@@ -158,7 +159,7 @@ static void port_transmit(struct virtio_console *c, uint32_t id)
     uint32_t budget = BATCH_BYTES, queue = transmit_queue(id);
 
     while (virtio_take(&c->v, queue)) {
-        if (!buffer_send(c, &c->ports[id], &budget)) {
+        if (!buffer_send(c, id, &budget)) {
             virtio_untake(&c->v, queue);
             timer_arm(&c->again, c->v.now + (budget ? RETRY_NS : 1));
             break;

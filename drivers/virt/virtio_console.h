@@ -29,7 +29,6 @@ struct virtio_console_port {
     struct virtio_console_end end;
     uint32_t tell; /* what the driver is to be told of it, a bit each */
     bool open;     /* somebody in the guest has it open */
-    uint64_t sent; /* bytes of the next buffer that are out already */
     uint32_t head, typed;
     uint8_t typed_bytes[VIRTIO_CONSOLE_TYPED];
 };

@@ -54,6 +54,8 @@ struct work {
     struct vring_cursor answer, data; /* response and sense; what follows */
     uint32_t sense_size;
     uint64_t room; /* for data */
+    uint64_t done; /* of what is read from a disc, in earlier turns */
+    bool more;     /* it isn't through */
 };
 
 static struct virtio_scsi *scsi_of(struct virtio *v)
@@ -89,13 +91,22 @@ static bool work_begin(const struct virtio *v, struct work *work)
     return true;
 }
 
-static void disc_read(const struct vcdrom *cd, struct vring_cursor *to, uint64_t offset, uint64_t left)
+/* Goes on with `len` bytes; the driver may have changed how many they are meanwhile. */
+static void disc_read(struct vcdrom *cd, struct work *work, uint64_t offset, uint64_t len)
 {
+    uint64_t done = MIN(work->done, len), left = MIN(len - done, BATCH_BYTES);
     uint8_t *bytes;
     uint32_t run;
 
-    for (; left && (bytes = vring_run(to, left, &run)); left -= run, offset += run)
+    vring_skip(&work->data, done);
+    work->done = done + left;
+    work->more = work->done < len;
+    for (offset += done; left && (bytes = vring_run(&work->data, left, &run)); left -= run, offset += run)
         vdisk_read(&cd->disc, offset, bytes, run);
+    if (work->more)
+        return;
+    cd->reads++;
+    cd->read_bytes += len;
 }
 
 static void respond(struct work *work, const struct vcdrom_answer *a, uint8_t code, uint64_t sent)
@@ -111,7 +122,7 @@ static void respond(struct work *work, const struct vcdrom_answer *a, uint8_t co
     vring_write(&work->answer, a->sense, sense);
 }
 
-/* Returns how many bytes of data it gave. */
+/* Returns how many bytes of data it gave, all in all; or, if there is more to do, what it cost. */
 static uint64_t work_do(struct virtio_scsi *scsi, struct work *work)
 {
     struct vcdrom *cd = target_find(scsi, work->lun);
@@ -125,26 +136,34 @@ static uint64_t work_do(struct virtio_scsi *scsi, struct work *work)
     vcdrom_command(cd, work->cdb, &answer);
     if (answer.disc_bytes) {
         sent = MIN(answer.disc_bytes, work->room);
-        disc_read(cd, &work->data, answer.offset, sent);
+        disc_read(cd, work, answer.offset, sent);
     } else {
         sent = MIN((uint64_t)answer.len, work->room);
         vring_write(&work->data, answer.data, (uint32_t)sent);
     }
+    if (work->more)
+        return BATCH_BYTES;
     respond(work, &answer, sent < answer.disc_bytes + answer.len ? RESPONSE_OVERRUN : RESPONSE_OK, sent);
     return sent;
 }
 
-/* Returns what the request has cost; 0: it was none. */
+/* Returns what the request has cost; 0: it was none. A read that isn't through stays the next. */
 static uint64_t scsi_request(struct virtio_scsi *scsi)
 {
+    uint64_t *progress = &scsi->v.queues[QUEUE_REQUEST].progress, sent;
     struct work work;
-    uint64_t sent;
 
     if (!work_begin(&scsi->v, &work)) {
         virtio_break(&scsi->v);
         return 0;
     }
+    work.done = *progress;
     sent = work_do(scsi, &work);
+    *progress = work.more ? work.done : 0;
+    if (work.more) {
+        virtio_untake(&scsi->v, QUEUE_REQUEST);
+        return sent;
+    }
     virtio_give(&scsi->v, QUEUE_REQUEST, (uint32_t)(RESPONSE_LENGTH + work.sense_size + sent));
     return BATCH_COST + sent;
 }

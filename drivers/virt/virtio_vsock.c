@@ -9,7 +9,9 @@ enum { QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUE_EVENT, QUEUES };
 
 #define CONFIG_LENGTH 8
 
-#define BATCH 32 /* packets in one go, before others get their turn */
+/* In one go, before others get their turn: packets, and bytes that are sent. */
+#define BATCH       32
+#define BATCH_BYTES (256 * KiB)
 
 static struct virtio_vsock *vsock_of(struct virtio *v)
 {
@@ -19,24 +21,27 @@ static struct virtio_vsock *vsock_of(struct virtio *v)
 /* -- sending ---------------------------------------------------------------------------------------------------- */
 
 /* A stream may be cut anywhere. Goes on where it was left; false: there is no room for what follows, the buffer stays the next. */
-static bool data_send(struct virtio_vsock *s, struct vsockets_packet *packet, struct vring_cursor *from)
+static bool data_send(struct virtio_vsock *s, struct vsockets_packet *packet, struct vring_cursor *from,
+                      uint32_t *budget)
 {
-    uint64_t left = packet->len - s->sent;
+    uint64_t *sent = &s->v.queues[QUEUE_TRANSMIT].progress, left = packet->len - *sent;
     const uint8_t *bytes;
     uint32_t run;
 
-    while (left && (bytes = vring_run(from, MIN(left, (uint64_t)VSOCKETS_DATA), &run))) {
+    while (left && *budget && (bytes = vring_run(from, MIN(left, (uint64_t)VSOCKETS_DATA), &run))) {
         packet->len = run;
         if (!vsockets_send(&s->port, packet, bytes))
             return false;
-        s->sent += run;
+        *sent += run;
+        *budget -= MIN(*budget, run);
         left -= run;
     }
-    return true;
+    return left == 0;
 }
 
-static bool packet_send(struct virtio_vsock *s)
+static bool packet_send(struct virtio_vsock *s, uint32_t *budget)
 {
+    uint64_t *sent = &s->v.queues[QUEUE_TRANSMIT].progress;
     const struct vring_chain *chain = s->v.host.chain;
     struct vring_cursor from = vring_readable(chain);
     uint8_t header[VSOCKETS_HEADER];
@@ -56,26 +61,26 @@ static bool packet_send(struct virtio_vsock *s)
     if (packet.len == 0)
         return vsockets_send(&s->port, &packet, NULL);
     /* The driver may have changed the length meanwhile. */
-    s->sent = MIN(s->sent, (uint64_t)packet.len);
-    return vring_skip(&from, s->sent) && data_send(s, &packet, &from);
+    *sent = MIN(*sent, (uint64_t)packet.len);
+    return vring_skip(&from, *sent) && data_send(s, &packet, &from, budget);
 }
 
 static void vsock_transmit(struct virtio_vsock *s)
 {
-    uint32_t done = 0;
+    uint32_t done = 0, budget = BATCH_BYTES;
 
     for (; done < BATCH && virtio_take(&s->v, QUEUE_TRANSMIT); done++) {
-        if (!packet_send(s)) {
+        if (!packet_send(s, &budget)) {
             virtio_untake(&s->v, QUEUE_TRANSMIT);
             break;
         }
         if (s->v.status & VIRTIO_NEEDS_RESET)
             return;
-        s->sent = 0;
+        s->v.queues[QUEUE_TRANSMIT].progress = 0;
         virtio_give(&s->v, QUEUE_TRANSMIT, 0);
     }
     virtio_signal(&s->v, QUEUE_TRANSMIT);
-    if (done == BATCH)
+    if (done == BATCH || !budget)
         virtio_defer(&s->v, QUEUE_TRANSMIT);
 }
 
@@ -160,7 +165,6 @@ static void vsock_reset(struct virtio *v)
 {
     struct virtio_vsock *s = vsock_of(v);
 
-    s->sent = 0;
     if (s->port.net)
         vsockets_flush(&s->port);
 }

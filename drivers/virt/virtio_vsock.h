@@ -16,7 +16,6 @@ struct virtio_vsock {
     struct virtio v;
     struct vsockets_port port;
     struct timer again; /* something arrived, or there is room elsewhere */
-    uint64_t sent;      /* bytes of the next packet's data that are out already */
     uint8_t data[VSOCKETS_DATA];
 };
 

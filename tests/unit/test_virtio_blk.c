@@ -4,7 +4,7 @@
 #include "tests/unit/virtio_bench.h"
 
 #define FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | BIT(9) | BIT(13) | BIT(14))
-#define SECTORS  2048
+#define SECTORS  8192
 #define HEADER   DATA
 #define STATUS   (DATA + 0x100)
 #define BUFFER   (DATA + 0x1000)
@@ -208,6 +208,101 @@ static void test_batches(void **state)
     assert_int_equal(pci_sent_count, 3);
 }
 
+#define PART       0x20000
+#define PARTS      20
+#define LONG_DESCS (PARTS + 2)
+
+/* A read of 20 parts, all to the same place: the last one is what is there at the end. */
+static void long_read_add(uint64_t sector)
+{
+    struct buffer buffers[LONG_DESCS] = {{HEADER, 16, 0}};
+
+    for (uint32_t i = 1; i <= PARTS; i++)
+        buffers[i] = (struct buffer){BUFFER, PART, WRITE};
+    buffers[PARTS + 1] = (struct buffer){STATUS, 1, WRITE};
+    put_le32(ram + HEADER, 0);
+    put_le64(ram + HEADER + 8, sector);
+    ram[STATUS] = 0xff;
+    driver_add(buffers, LONG_DESCS);
+}
+
+/* One request that is as much work as many takes its turns, too; a reset of its ring ends it. */
+static void test_long_read(void **state)
+{
+    uint32_t len;
+    uint16_t id;
+
+    (void)state;
+    for (uint32_t packed = 0; packed < 2; packed++) {
+        device_start(FEATURES | VIRTIO_F_RING_RESET | (packed ? VIRTIO_F_RING_PACKED : 0), 32);
+        long_read_add(3);
+        pci_store(NOTIFY, 2, 0);
+        assert_memory_equal(ram + BUFFER, image + 3 * 512 + 7 * PART, PART);
+        pci_store(NOTIFY, 2, 0);
+        assert_memory_equal(ram + BUFFER, image + 3 * 512 + 15 * PART, PART);
+        assert_false(driver_collect(&id, &len, LONG_DESCS));
+        bench_wait(10);
+        assert_true(driver_collect(&id, &len, LONG_DESCS));
+        assert_int_equal(len, PARTS * PART + 1);
+        assert_int_equal(ram[STATUS], 0);
+        assert_memory_equal(ram + BUFFER, image + 3 * 512 + (PARTS - 1) * PART, PART);
+        assert_int_equal(blk.read_bytes, (packed + 1) * PARTS * PART + packed * 512);
+        long_read_add(0);
+        pci_store(NOTIFY, 2, 0);
+        set(0x3a, 2, 1);
+        queue_start(packed ? VIRTIO_F_RING_PACKED : 0, 32);
+        assert_int_equal(simple(0, 9, 512, true), 0);
+        assert_memory_equal(ram + BUFFER, image + 9 * 512, 512);
+    }
+    /* Its driver makes it shorter meanwhile, and then something else. */
+    device_start(FEATURES, 32);
+    long_read_add(0);
+    pci_store(NOTIFY, 2, 0);
+    put_le32(ram + RING_DESC + 16 * 2 + 8, 512);
+    put_le16(ram + RING_DESC + 16 * 2 + 14, PARTS + 1);
+    bench_wait(10);
+    assert_true(driver_collect(&id, &len, LONG_DESCS));
+    assert_int_equal(len, PART + 512 + 1);
+}
+
+/* What a range costs counts as well. */
+static void test_ranges_in_batches(void **state)
+{
+    const struct buffer buffers[] = {{HEADER, 16, 0}, {BUFFER, 32, 0}, {STATUS, 1, WRITE}};
+
+    (void)state;
+    device_start(FEATURES, 64);
+    range(0, 0, 2048, 0);
+    range(1, 512, 2048, 0);
+    put_le32(ram + HEADER, 13);
+    for (uint32_t i = 0; i < 5; i++)
+        driver_add(buffers, 3);
+    pci_store(NOTIFY, 2, 0);
+    assert_int_equal(get_le16(ram + RING_USED + 2), 1);
+    bench_wait(10);
+    assert_int_equal(get_le16(ram + RING_USED + 2), 5);
+    device_start(FEATURES, 64);
+    range(0, 0, 2049, 0);
+    assert_int_equal(simple(13, 0, 16, false), 1);
+}
+
+/* What is written at one go is limited. */
+static void test_long_write(void **state)
+{
+    struct buffer buffers[67] = {{HEADER, 16, 0}};
+    uint32_t len;
+
+    (void)state;
+    device_start(FEATURES, 128);
+    blk.disk.len = 64 * MiB;
+    for (uint32_t i = 1; i <= 64; i++)
+        buffers[i] = (struct buffer){0, 256 * KiB, 0};
+    buffers[65] = (struct buffer){0, 512, 0};
+    buffers[66] = (struct buffer){STATUS, 1, WRITE};
+    assert_int_equal(request(1, 0, buffers, 67, &len), 1);
+    assert_int_equal(status(), GOOD_STATUS);
+}
+
 /* What is beyond the limit waits, for a timer alone, and comes in its turn; a new limit lets it go at once. */
 static void test_limit(void **state)
 {
@@ -264,6 +359,9 @@ int main(void)
         cmocka_unit_test_setup(test_read_only, start),
         cmocka_unit_test_setup(test_malformed, start),
         cmocka_unit_test_setup(test_batches, start),
+        cmocka_unit_test_setup(test_long_read, start),
+        cmocka_unit_test_setup(test_ranges_in_batches, start),
+        cmocka_unit_test_setup(test_long_write, start),
         cmocka_unit_test_setup(test_limit, start),
     };
 

@@ -72,6 +72,29 @@ static void test_transmit(void **state)
     transmit(true);
 }
 
+/* What was out of a buffer that is gone with its ring isn't taken off the next one's. */
+static void test_ring_reset(void **state)
+{
+    const struct buffer text = {DATA, 1000, 0};
+
+    (void)state;
+    begin(false, 1);
+    set(COMMON_STATUS, 1, 0);
+    assert_true(negotiate(VIRTIO_F_VERSION_1 | VIRTIO_F_RING_RESET));
+    for (uint32_t i = 0; i < 2; i++) {
+        written_len = 0;
+        room = i ? sizeof(written) : 500;
+        driver_start(false, 4);
+        queue_enable(1, 4);
+        set(COMMON_STATUS, 1, GOOD_STATUS);
+        driver_add(&text, 1);
+        pci_store(NOTIFY + 4, 2, 1);
+        assert_int_equal(written_len, i ? 1000 : 512);
+        set(0x3a, 2, 1);
+    }
+    assert_memory_equal(written, ram + DATA, 1000);
+}
+
 static void test_typing(void **state)
 {
     const struct buffer to = {DATA, 2, WRITE};
@@ -281,9 +304,9 @@ static void test_without_ports(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_transmit),      cmocka_unit_test(test_typing),
-        cmocka_unit_test(test_ports),         cmocka_unit_test(test_odd_messages),
-        cmocka_unit_test(test_without_ports),
+        cmocka_unit_test(test_transmit),     cmocka_unit_test(test_ring_reset),
+        cmocka_unit_test(test_typing),       cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_odd_messages), cmocka_unit_test(test_without_ports),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

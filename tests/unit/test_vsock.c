@@ -108,6 +108,27 @@ static void test_sending_waits(void **state)
     assert_int_equal(s.port.waiting | peer.waiting, 0);
 }
 
+/* Not even those that nobody gets are gone through at one go, however long they say that they are. */
+static void test_long_packets(void **state)
+{
+    const struct buffer parts[] = {
+        {DATA, VSOCKETS_HEADER, 0}, {DATA, 0x30000, 0}, {DATA, 0x30000, 0}, {DATA, 0x30000, 0}};
+    struct vsockets_packet packet = packet_of(5, 4, VSOCKETS_RW, 0x90000); /* in another's name */
+    uint32_t len, turns = 0;
+    uint16_t id;
+
+    (void)state;
+    begin(1);
+    vsockets_write_header(ram + DATA, &packet);
+    driver_add(parts, 4);
+    for (pci_store(NOTIFY + 4, 2, 1); !driver_collect(&id, &len, 4); turns++) {
+        assert_in_range(s.port.refused, 64 * (turns + 1), 64 * (turns + 1) + 1);
+        bench_wait(1);
+    }
+    assert_int_equal(turns, 2);
+    assert_int_equal(s.port.refused, 0x90000 / VSOCKETS_DATA);
+}
+
 /* Who waits for one that goes is told so. */
 static void test_peer_goes(void **state)
 {
@@ -249,7 +270,7 @@ int main(void)
         cmocka_unit_test(test_header),    cmocka_unit_test(test_sending_waits),
         cmocka_unit_test(test_peer_goes), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_receiving), cmocka_unit_test(test_not_open),
-        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_long_packets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
