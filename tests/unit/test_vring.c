@@ -315,6 +315,34 @@ static void test_packed_events(void **state)
     assert_true(vring_wants_interrupt(&ring, &mem));
 }
 
+/* Wherever the counters stand, also when they wrap: an interrupt if the event is among those given since. */
+static void test_event_positions(void **state)
+{
+    const uint32_t size = 7;
+
+    (void)state;
+    for (uint32_t before = 65536 - 2 * size; before < 65536 + 2 * size; before++)
+        for (uint32_t given = 1; given <= size; given++)
+            for (uint32_t event = before - size; event < before + 2 * size; event++) {
+                uint32_t after = before + given;
+                bool wanted = event >= before && event < after;
+
+                begin(false, 8, true);
+                ring.signalled = (uint16_t)before;
+                ring.used = (uint16_t)after;
+                put_le16(ram + RING_AVAIL + 4 + 16, (uint16_t)event);
+                assert_int_equal(vring_wants_interrupt(&ring, &mem), wanted);
+                begin(true, (uint16_t)size, true);
+                ring.signalled = before % size;
+                ring.signalled_wrap = before / size % 2;
+                ring.used = after % size;
+                ring.used_wrap = after / size % 2;
+                ring.given = (uint16_t)given;
+                packed_event((uint16_t)(event % size | (event / size % 2) << 15), 2);
+                assert_int_equal(vring_wants_interrupt(&ring, &mem), wanted);
+            }
+}
+
 static void test_cursor(void **state)
 {
     const struct buffer buffers[] = {
@@ -346,10 +374,11 @@ static void test_cursor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_around),       cmocka_unit_test(test_indirect),
-        cmocka_unit_test(test_hostile),      cmocka_unit_test(test_areas),
-        cmocka_unit_test(test_split_events), cmocka_unit_test(test_packed_events),
-        cmocka_unit_test(test_cursor),       cmocka_unit_test(test_several),
+        cmocka_unit_test(test_around),          cmocka_unit_test(test_indirect),
+        cmocka_unit_test(test_hostile),         cmocka_unit_test(test_areas),
+        cmocka_unit_test(test_split_events),    cmocka_unit_test(test_packed_events),
+        cmocka_unit_test(test_event_positions), cmocka_unit_test(test_cursor),
+        cmocka_unit_test(test_several),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
