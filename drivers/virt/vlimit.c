@@ -2,6 +2,7 @@
 
 #define SECOND 1000000000ull
 #define BURST  (SECOND / 10)
+#define AGES   BIT(60) /* ns: 36 years */
 
 void vlimit_set(struct vlimit *limit, const struct vlimit_rates *rates)
 {
@@ -27,10 +28,10 @@ uint64_t vlimit_wait(struct vlimit *limit, uint64_t now)
     return MAX(ops, bytes);
 }
 
-/* No more than 2^32 at once, so that the product doesn't overflow. */
+/* No more than 2^32 at once, so that the product doesn't overflow; and for no longer than any TSC can count. */
 static uint64_t bucket_pay(uint64_t full, uint64_t now, uint64_t count, uint64_t rate)
 {
-    return rate ? MAX(full, now) + MIN(count, (uint64_t)UINT32_MAX) * SECOND / rate : 0;
+    return rate ? MAX(full, now) + MIN(MIN(count, (uint64_t)UINT32_MAX) * SECOND / rate, AGES) : 0;
 }
 
 void vlimit_pay(struct vlimit *limit, uint64_t now, uint32_t ops, uint64_t bytes)
