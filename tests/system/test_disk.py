@@ -146,22 +146,28 @@ def test_cdroms(machine, tmp_path):
 
 @ONLY_QEMU
 def test_shared_and_refused(machine, tmp_path):
-    """One image under two VMs at once: what one writes, the other doesn't see. What two would write is refused, by name."""
+    """One image under two VMs at once: what one writes, the other doesn't see. What two would write is refused, by name; and what an
+    overlay has no room for, with an I/O error."""
     path, digest = virtio.image(tmp_path, "disk.img", 1024 * 1024)
+    large, _ = virtio.image(tmp_path, "large.img", 2 << 20)
     spoil = virtio.run(virtio.loading("virtio_blk"), "dd if=/dev/zero of=/dev/vda bs=4096 conv=fsync 2>/dev/null", "sha256sum /dev/vda")
-    look = virtio.run(virtio.loading("virtio_blk"), "sleep 2", "sha256sum /dev/vda")
+    fill = "dd if=/dev/zero of=/dev/vdb bs=4096 oflag=direct 2>&1 | grep -e error -e records"
+    look = virtio.run(virtio.loading("virtio_blk"), fill, "dd if=/dev/vdb bs=4096 skip=256 2>/dev/null | sha256sum", "sleep 2", "sha256sum /dev/vda")
     kernel = "console=ttyS0 quiet "
     sections = [virtio.section("one", ["disk.img,cow"], cmdline=kernel + spoil),
-                virtio.section("two", ["disk.img,cow"], cmdline=kernel + look),
+                virtio.section("two", ["disk.img,cow", "large.img,cow=1M"], cmdline=kernel + look),
                 virtio.section("three", ["rw.img"]), virtio.section("four", ["rw.img,ro", "ram:1G"])]
-    keel = virtio.boot(machine, tmp_path, sections, [(path, "disk.img"), (path, "rw.img")], counted=True, memory=768)
+    keel = virtio.boot(machine, tmp_path, sections, [(path, "disk.img"), (path, "rw.img"), (large, "large.img")], counted=True, memory=768)
     assert keel.finish(300) == "failed"
     text = keel.machine.output()
     assert re.search(r"keel.conf:\d+: disk 'rw.img' is written, and used on line \d+, too", text)
     assert re.search(r"vm=four: it wants 1216 MiB of memory", text)
     zeros = "30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58"
     assert zeros in "\n".join(vms.output(keel, "one"))
-    assert digest in "\n".join(vms.output(keel, "two"))
+    output = "\n".join(vms.output(keel, "two"))
+    assert digest in output and "Input/output error" in output and "256+0 records out" in output, output
+    with open(large, "rb") as file:
+        assert hashlib.sha256(file.read()[1 << 20:]).hexdigest() in output     # the rest is as it was
 
 
 def test_clearing(kind, machine, tmp_path):
