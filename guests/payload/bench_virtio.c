@@ -249,7 +249,7 @@ void disk_life(uint32_t flushes)
 
 #define HEADER      12
 #define FRAME_SMALL 64
-#define FRAME_LARGE 65550
+#define FRAME_LARGE 65535    /* the longest that Linux' bridge takes whole */
 #define ROOM        0x10100u /* for a frame and its header */
 #define RECEIVED    ARENA_NEXT
 #define SENT        ARENA

@@ -2,7 +2,7 @@
 import vms
 
 # As guests/payload/bench_virtio.c has them.
-BURST, BURST_LARGE, LARGE = 16, 3, 65550
+BURST, BURST_LARGE, LARGE = 16, 3, 65535
 
 # Instructions per second in Bochs, as in QEMU: how many frames go into a turn of the scheduler's depends on it.
 IPS = 1000000000

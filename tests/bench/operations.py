@@ -115,6 +115,8 @@ Instructions as the guest counts them, the least of 1000 runs; where the least s
     until the handler. In Bochs a tick isn't an instruction then; the figure is scaled by what cpuid costs beside the same company.
 [2] Two VMs on one core, and all that both execute and Keel for them, switches included. A copy moves eight bytes with an instruction.
     Bochs has 10^9 instructions in a second there, as QEMU: how many frames go into a turn of the scheduler's depends on that.
+    KVM's VMs are on a Linux bridge, with vhost-net; for these and for disks its host is told that REP MOVSB isn't fast (clearcpuid=erms), of
+    which the emulators count every byte: it copies eight bytes with an instruction, too.
 VMCS: VMREADs and VMWRITEs of an operation; from how much longer it takes when instructions that do nothing stand before each of them.
 KVM runs its emulator to step over an instruction where the CPU tells no next RIP, as in QEMU: on hardware its AMD figures would be lower.
 Its timer fires early, by what it has learnt that an entry takes, and spins there until the deadline."""
