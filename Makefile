@@ -111,6 +111,11 @@ CFLAGS := -std=gnu11 -m64 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kerne
 NASMFLAGS := -f elf64 -Werror -I. -Ibuild/
 LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --fatal-warnings -T linker.ld
 
+# What a guest has done on a device only seldom is small rather than fast.
+SELDOM := $(addprefix core/emul/,exec_bits.c exec_count.c exec_exchange.c exec_far.c exec_frame.c exec_muldiv.c exec_return.c \
+	exec_rights.c exec_segment.c exec_vector.c exec_vex.c gate.c interrupt.c kind.c segment.c task.c)
+$(SELDOM:%.c=build/hv/%.o): CFLAGS += -Os
+
 .PHONY: all
 all: build/keel.elf build/keelconf
 

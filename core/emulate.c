@@ -4,6 +4,7 @@
 #include "core/cpuid.h"
 #include "core/emul/decode.h"
 #include "core/emul/exec.h"
+#include "core/emul/interrupt.h"
 #include "core/fetch.h"
 #include "core/lib/format.h"
 #include "core/lib/string.h"
@@ -13,6 +14,8 @@
 #include "core/vmfault.h"
 #include "core/x86/cr.h"
 #include "core/x86/fpu.h"
+
+#define OPCODE_IRET 0xcf
 
 struct emulation {
     struct vcpu *vcpu;
@@ -118,9 +121,10 @@ static void emulate_set(void *ctx, enum vcpu_reg reg, uint64_t value)
     struct emulation *e = ctx;
 
     vcpu_set(e->vcpu, reg, value);
-    if (UNLIKELY(reg == REG_CR3))
+    if (UNLIKELY(reg == REG_CR3)) {
         e->walk.cr3 = value;
-    else if (reg == REG_RFLAGS)
+        vcpu_ops->flush(e->vcpu);
+    } else if (reg == REG_RFLAGS)
         e->walk.rflags = value;
 }
 
@@ -269,22 +273,36 @@ static void emulate_raise(struct vcpu *vcpu, const struct emul_fault *fault)
     event_raise(vcpu, fault->vector, fault->has_error, fault->error);
 }
 
+/* The T flag of the task that has been entered. */
+static void emulate_task_trap(struct vcpu *vcpu)
+{
+    vcpu_set(vcpu, REG_DR6, vcpu_get(vcpu, REG_DR6) | DR6_BT);
+    event_raise(vcpu, EXC_DB, false, 0);
+}
+
+/* RFLAGS as they were before. */
 static void emulate_finish(struct vcpu *vcpu, const struct insn *insn, const uint8_t *bytes, int result,
-                           const struct emul_fault *fault)
+                           const struct emul_fault *fault, uint64_t rflags)
 {
     switch (result) {
     case EMUL_DONE:
         vcpu->insn_len = insn->length;
-        vcpu_advance(vcpu);
+        vcpu_advance_begun(vcpu, rflags);
         break;
     case EMUL_SHADOW:
         vcpu->insn_len = insn->length;
         vcpu_advance_mov_ss(vcpu);
         break;
-    case EMUL_AGAIN:
+    case EMUL_AGAIN: /* between two parts, as behind a fault */
+        vcpu_set(vcpu, REG_RFLAGS, vcpu_get(vcpu, REG_RFLAGS) | RFLAGS_RF);
+        vcpu_end_insn(vcpu, rflags);
         break;
     case EMUL_JUMPED:
-        vcpu_ops->clear_shadow(vcpu);
+        vcpu_end_insn(vcpu, rflags);
+        break;
+    case EMUL_TRAPPED:
+        vcpu_end_insn(vcpu, 0);
+        emulate_task_trap(vcpu);
         break;
     case EMUL_FAULT:
         emulate_raise(vcpu, fault);
@@ -294,18 +312,39 @@ static void emulate_finish(struct vcpu *vcpu, const struct insn *insn, const uin
     }
 }
 
+/* NMIs come again behind IRET, even behind one that faults (SDM volume 3, 26.3). */
+static void emulate_iret_ended(struct vcpu *vcpu)
+{
+    vcpu_ops->set_nmi_blocked(vcpu, false);
+    vcpu_look_events(vcpu);
+}
+
+/* Where an interrupt's handler begins, a single step doesn't end (SDM volume 3, 18.3.1.4). */
+static bool insn_is_interrupt(const struct insn *insn)
+{
+    return insn->map == INSN_MAP_ONE &&
+           ((insn->opcode >= 0xcc && insn->opcode <= 0xce) || insn->opcode == 0xf1);
+}
+
 static void emulate_any(struct vcpu *vcpu, const struct emul_io *io, const struct vcpu_code *code,
                         const uint8_t *bytes, size_t len)
 {
     struct emulation e = {.vcpu = vcpu, .walk = code->walk, .user = code_user(code)};
+    uint64_t rflags = code->walk.rflags;
     struct emul_fault fault = {0};
     struct insn insn;
+    int result;
 
     if (insn_decode(bytes, len, code->mode, &insn) < 0) {
         exit_failed(vcpu, "an instruction that can't be decoded touched a device");
         return;
     }
-    emulate_finish(vcpu, &insn, bytes, emul_run(io, &e, &insn, &fault), &fault);
+    result = emul_run(io, &e, &insn, &fault);
+    if (insn_is_interrupt(&insn))
+        rflags &= ~(uint64_t)RFLAGS_TF;
+    if (insn.map == INSN_MAP_ONE && insn.opcode == OPCODE_IRET)
+        emulate_iret_ended(vcpu);
+    emulate_finish(vcpu, &insn, bytes, result, &fault, rflags);
 }
 
 /*
@@ -418,7 +457,7 @@ static __attribute__((noinline)) void emulate_unknown(struct vcpu *vcpu, const s
 
 void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access)
 {
-    if (!LIKELY(emulate_known(vcpu, access)) && !vmfault_guest(vcpu, access->gpa))
+    if (!LIKELY(emulate_known(vcpu, access)) && !vmfault_guest(vcpu, access))
         emulate_unknown(vcpu, access);
 }
 
@@ -431,24 +470,57 @@ void emulate_string_io(struct vcpu *vcpu)
     emulate_any(vcpu, &emulate_port_io, &code, bytes, vcpu_fetch_code(vcpu, &code, bytes));
 }
 
+/* A switch to another task has flushed what CR3 has to do with. */
+static void emulate_transferred(struct vcpu *vcpu, int result, const struct emul_fault *fault)
+{
+    vcpu_ops->clear_shadow(vcpu);
+    if (result == EMUL_FAULT)
+        emulate_raise(vcpu, fault);
+    else if (result == EMUL_TRAPPED)
+        emulate_task_trap(vcpu);
+}
+
+static void emulation_begin(struct vcpu *vcpu, struct emulation *e, struct vcpu_code *code)
+{
+    vcpu_ops->get_code(vcpu, code);
+    *e = (struct emulation){.vcpu = vcpu, .walk = code->walk, .user = code_user(code)};
+}
+
 void emulate_task_switch(struct vcpu *vcpu, const struct emul_task *task)
 {
-    struct emulation e = {.vcpu = vcpu};
     struct emul_fault fault = {0};
     struct vcpu_code code;
-    bool trap;
+    struct emulation e;
+
+    emulation_begin(vcpu, &e, &code);
+    emulate_transferred(vcpu, emul_task_switch(&emulate_memory_io, &e, task, &fault), &fault);
+}
+
+void emulate_event(struct vcpu *vcpu)
+{
+    struct event *reinject = &vcpu->events.reinject, event = *reinject;
+    bool software = event.type >= EVENT_SOFT_INT;
+    struct emul_interrupt interrupt = {.vector = event.vector,
+                                       .external = !software || event.type == EVENT_PRIV_EXCEPTION,
+                                       .checked = software && event.type != EVENT_PRIV_EXCEPTION,
+                                       .has_error = event.has_error,
+                                       .error = event.error,
+                                       .rip = vcpu->rip + (software ? event.insn_len : 0),
+                                       .resumes = event_resumes(&event)};
+    struct emul_fault fault = {0};
+    struct vcpu_code code;
+    struct emulation e;
     int result;
 
-    vcpu_ops->get_code(vcpu, &code);
-    e.walk = code.walk;
-    e.user = code_user(&code);
-    result = emul_task_switch(&emulate_memory_io, &e, task, &trap, &fault);
-    vcpu_ops->flush(vcpu);
-    vcpu_ops->clear_shadow(vcpu);
-    if (result == EMUL_FAULT) {
-        emulate_raise(vcpu, &fault);
-    } else if (trap) {
-        vcpu_set(vcpu, REG_DR6, vcpu_get(vcpu, REG_DR6) | DR6_BT);
-        event_raise(vcpu, EXC_DB, false, 0);
-    }
+    emulation_begin(vcpu, &e, &code);
+    if (software) /* an instruction that has ended, with which RF ends */
+        emulate_set(&e, REG_RFLAGS, code.walk.rflags & ~(uint64_t)RFLAGS_RF);
+    result = emul_interrupt(&emulate_memory_io, &e, code.mode, &interrupt, &fault);
+    if (event.type == EVENT_NMI)
+        vcpu_ops->set_nmi_blocked(vcpu, true);
+    /* An exception that is being delivered and another make a double fault; what else was delivered is lost by a fault. */
+    if (event.type != EVENT_EXCEPTION)
+        reinject->valid = false;
+    emulate_transferred(vcpu, result, &fault);
+    reinject->valid = false;
 }

@@ -52,6 +52,11 @@ bool event_is_fault(uint8_t vector)
     return vector != EXC_DB && vector != EXC_BP && vector != EXC_OF && vector != EXC_DF && vector != EXC_MC;
 }
 
+uint64_t event_resumes(const struct event *event)
+{
+    return event->type == EVENT_EXCEPTION && event_is_fault(event->vector) ? RFLAGS_RF : 0;
+}
+
 void event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
 {
     struct vcpu_events *events = &vcpu->events;

@@ -105,6 +105,8 @@ static inline void event_raise_ud(struct vcpu *vcpu)
 void event_post_nmi(struct vcpu *vcpu);
 /* Does the instruction run again after it? Not so for traps, and #DB is raised here as one only. */
 bool event_is_fault(uint8_t vector);
+/* What its frame has set in the flags, beside what was set before: RF or nothing. */
+uint64_t event_resumes(const struct event *event);
 /* The back end's report of an event whose delivery an exit interrupted. */
 void event_reinject(struct vcpu *vcpu, const struct event *event);
 /* Before an entry: injects at most one event and opens windows for what has to wait. */

@@ -11,6 +11,7 @@ struct exit_memory {
     gpa_t gpa;
     bool write, fetch;    /* neither: a read */
     bool table_walk;      /* it was the guest's page walk that touched gpa */
+    bool event;           /* it was the delivery of what is in events.reinject */
     const uint8_t *bytes; /* instruction bytes, if the CPU saved them (decode assists) */
     uint8_t bytes_len;
 };

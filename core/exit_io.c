@@ -143,7 +143,7 @@ static bool exit_beyond(struct vcpu *vcpu, gpa_t gpa)
 
 static NOINLINE void exit_odd_memory(struct vcpu *vcpu, const struct exit_memory *access)
 {
-    if (vmfault_guest(vcpu, access->gpa))
+    if (vmfault_guest(vcpu, access))
         return;
     if (access->fetch)
         exit_no_memory(vcpu, "code is", access->gpa);
@@ -151,6 +151,8 @@ static NOINLINE void exit_odd_memory(struct vcpu *vcpu, const struct exit_memory
         exit_no_memory(vcpu, "page tables are", access->gpa);
     else if (access->write && exit_beyond(vcpu, access->gpa))
         exit_no_memory(vcpu, "write goes", access->gpa);
+    else if (access->event)
+        emulate_event(vcpu);
     else
         emulate_mmio(vcpu, access);
 }
@@ -158,7 +160,7 @@ static NOINLINE void exit_odd_memory(struct vcpu *vcpu, const struct exit_memory
 void exit_memory(struct vcpu *vcpu, const struct exit_memory *access)
 {
     vcpu->stats.exits[STATS_MEMORY]++;
-    if (UNLIKELY(access->fetch || access->table_walk || access->gpa >= vcpu->vm->end))
+    if (UNLIKELY(access->fetch || access->table_walk || access->event || access->gpa >= vcpu->vm->end))
         exit_odd_memory(vcpu, access);
     else
         emulate_mmio(vcpu, access);

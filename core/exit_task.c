@@ -11,8 +11,7 @@ static void task_add_event(struct emul_task *task, const struct event *event)
     task->external = !software;
     task->has_error = event->has_error;
     task->error = event->error;
-    if (event->type == EVENT_EXCEPTION && event_is_fault(event->vector))
-        task->resumes = RFLAGS_RF;
+    task->resumes = event_resumes(event);
 }
 
 void exit_task_switch(struct vcpu *vcpu, uint16_t selector, uint32_t source)

@@ -56,10 +56,18 @@ static void vcpu_move_rip(struct vcpu *vcpu, uint64_t rip)
     vcpu_set_rip(vcpu, rip);
 }
 
-void vcpu_advance_any(struct vcpu *vcpu)
+void vcpu_end_insn(struct vcpu *vcpu, uint64_t rflags)
+{
+    vcpu_ops->clear_shadow(vcpu);
+    if (UNLIKELY(rflags & RFLAGS_TF)) {
+        vcpu_set(vcpu, REG_DR6, vcpu_get(vcpu, REG_DR6) | DR6_BS);
+        event_raise(vcpu, EXC_DB, false, 0);
+    }
+}
+
+void vcpu_advance_begun(struct vcpu *vcpu, uint64_t rflags)
 {
     uint32_t len = vcpu->insn_len;
-    uint64_t rflags;
 
     if (UNLIKELY(len == 0))
         len = vcpu_decode_length(vcpu);
@@ -67,13 +75,15 @@ void vcpu_advance_any(struct vcpu *vcpu)
         exit_failed(vcpu, "the instruction that exited can't be decoded");
         return;
     }
-    vcpu_ops->clear_shadow(vcpu);
     vcpu_move_rip(vcpu, vcpu->rip + len);
-    rflags = vcpu_get(vcpu, REG_RFLAGS);
-    if (UNLIKELY(rflags & RFLAGS_TF)) {
-        vcpu_set(vcpu, REG_DR6, vcpu_get(vcpu, REG_DR6) | DR6_BS);
-        event_raise(vcpu, EXC_DB, false, 0);
-    }
+    if (rflags & RFLAGS_RF)
+        vcpu_set(vcpu, REG_RFLAGS, vcpu_get(vcpu, REG_RFLAGS) & ~(uint64_t)RFLAGS_RF);
+    vcpu_end_insn(vcpu, rflags);
+}
+
+void vcpu_advance_any(struct vcpu *vcpu)
+{
+    vcpu_advance_begun(vcpu, vcpu_get(vcpu, REG_RFLAGS));
 }
 
 void vcpu_advance_mov_ss(struct vcpu *vcpu)

@@ -229,6 +229,10 @@ static inline void vcpu_advance(struct vcpu *vcpu)
     else
         vcpu_advance_any(vcpu);
 }
+/* The same for an instruction that has changed RFLAGS, which were these before: what sets TF isn't stepped itself. */
+void vcpu_advance_begun(struct vcpu *vcpu, uint64_t rflags);
+/* The end of an instruction that has set RIP itself. */
+void vcpu_end_insn(struct vcpu *vcpu, uint64_t rflags);
 /* The same behind MOV SS and POP SS, of length insn_len: the next instruction comes before any interrupt or trap. */
 void vcpu_advance_mov_ss(struct vcpu *vcpu);
 /* INIT and start-up IPIs (SDM 9.4), from any core. A start-up IPI counts only for a vCPU that waits for one. */

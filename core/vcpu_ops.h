@@ -65,6 +65,8 @@ struct vcpu_ops {
     bool (*can_inject)(struct vcpu *vcpu,
                        enum event_type type); /* EVENT_INTERRUPT (IF, shadow) or EVENT_NMI (blocking) */
     bool (*nmi_blocked)(struct vcpu *vcpu);   /* until the IRET of one that is being handled */
+    /* One has been delivered, or an IRET executed, without the CPU. */
+    void (*set_nmi_blocked)(struct vcpu *vcpu, bool blocked);
     void (*inject)(struct vcpu *vcpu, const struct event *event);
     /* Both at once for an interrupt, which most events are: false, it isn't deliverable now. */
     bool (*inject_interrupt)(struct vcpu *vcpu, uint8_t vector);

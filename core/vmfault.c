@@ -3,13 +3,19 @@
 #include "core/lib/error.h"
 #include "core/vcpu_ops.h"
 #include "core/x86/asm.h"
+#include "core/x86/cr.h"
 #include "core/x86/percpu.h"
 #include "core/x86/traps.h"
 #include "mm/layout.h"
 
-bool vmfault_touch(struct vcpu *vcpu, gpa_t gpa)
+/* An instruction that runs again has met its breakpoint already. */
+bool vmfault_touch(struct vcpu *vcpu, const struct exit_memory *access)
 {
-    return vmballoon_touch(vcpu->vm, gpa) != ERR_NOTFOUND;
+    if (vmballoon_touch(vcpu->vm, access->gpa) == ERR_NOTFOUND)
+        return false;
+    if (!access->event)
+        vcpu_set(vcpu, REG_RFLAGS, vcpu_get(vcpu, REG_RFLAGS) | RFLAGS_RF);
+    return true;
 }
 
 /* Whose window the core has; NULL: nobody's. */

@@ -127,10 +127,10 @@ static void exit_injected(struct vcpu *vcpu, struct svm_vcpu *s)
         s->vmcb->event_inj = 0;
 }
 
-/* Single-stepped, or in an interrupt shadow. */
+/* Single-stepped, begun without a look at breakpoints, or in an interrupt shadow. */
 static inline bool exit_insn_odd(const struct vmcb *vmcb)
 {
-    return UNLIKELY(vmcb->rflags & RFLAGS_TF) || UNLIKELY(vmcb->int_shadow & SHADOW_ACTIVE);
+    return UNLIKELY(vmcb->rflags & (RFLAGS_TF | RFLAGS_RF)) || UNLIKELY(vmcb->int_shadow & SHADOW_ACTIVE);
 }
 
 static void exit_flushed(struct svm_vcpu *s)
@@ -147,7 +147,7 @@ static void exit_cleaned(struct svm_vcpu *s)
 
 static void exit_note_insn(struct vcpu *vcpu, struct svm_vcpu *s)
 {
-    vcpu->insn_plain = !exit_insn_odd(s->vmcb);
+    vcpu->insn_plain = !exit_insn_odd(s->vmcb) && !s->event_cut;
     if (vcpu->insn_plain)
         attention_clear(s, ATTENTION_ODD);
     else
@@ -159,8 +159,7 @@ static __attribute__((noinline)) void exit_attend(struct vcpu *vcpu)
     struct svm_vcpu *s = svm_vcpu(vcpu);
     bool stepped = step_finish(s);
 
-    if (s->vmcb->exit_int_info & EVENT_VALID)
-        svm_events_collect(vcpu, s);
+    s->event_cut = s->vmcb->exit_int_info & EVENT_VALID && svm_events_collect(vcpu, s);
     if (vcpu->attention & ATTENTION_FLUSHED)
         exit_flushed(s);
     if (vcpu->attention & ATTENTION_DIRTY)

@@ -27,6 +27,14 @@ bool svm_events_nmi_blocked(struct vcpu *vcpu)
     return svm_vcpu(vcpu)->nmi.blocked;
 }
 
+void svm_events_set_nmi_blocked(struct vcpu *vcpu, bool blocked)
+{
+    if (blocked)
+        nmi_injected(svm_vcpu(vcpu));
+    else
+        nmi_ended(vcpu, svm_vcpu(vcpu));
+}
+
 /* An entry that was put off, for there was more to do first, leaves what it was to inject: nothing may take its place. */
 static inline bool events_free(const struct vmcb *vmcb)
 {
@@ -140,7 +148,7 @@ static bool events_same(uint64_t a, uint64_t b)
     return (b & EVENT_VALID) && !((a ^ b) & MASK(EVENT_TYPE_SHIFT + 3));
 }
 
-void svm_events_collect(struct vcpu *vcpu, struct svm_vcpu *s)
+bool svm_events_collect(struct vcpu *vcpu, struct svm_vcpu *s)
 {
     uint64_t word = s->vmcb->exit_int_info;
     struct event event = {
@@ -154,6 +162,7 @@ void svm_events_collect(struct vcpu *vcpu, struct svm_vcpu *s)
     if (event.type == EVENT_NMI)
         nmi_cut_short(s);
     if (events_is_software(word) && !events_same(word, s->injected))
-        return;
+        return false;
     event_reinject(vcpu, &event);
+    return true;
 }

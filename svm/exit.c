@@ -3,6 +3,7 @@
 
 #include "core/fetch.h"
 #include "core/x86/asm.h"
+#include "core/x86/cr.h"
 #include "svm/check.h"
 #include "svm/cr8.h"
 #include "svm/length.h"
@@ -142,6 +143,20 @@ static void on_cr8_read(struct vcpu *vcpu)
     exit_cr_read(vcpu, 8, reg);
 }
 
+static NOINLINE void nested_fault_kind(uint64_t info, struct exit_memory *access)
+{
+    access->fetch = info & NPF_FETCH;
+    access->table_walk = info & NPF_TABLE_WALK;
+}
+
+/* An event was cut short; or it is an instruction, which is carried out now, and with which RF ends. */
+static NOINLINE void nested_fault_odd(struct vcpu *vcpu, struct exit_memory *access)
+{
+    access->event = svm_vcpu(vcpu)->event_cut;
+    if (!access->event)
+        vcpu_set(vcpu, REG_RFLAGS, vcpu_get(vcpu, REG_RFLAGS) & ~(uint64_t)RFLAGS_RF);
+}
+
 static void on_nested_fault(struct vcpu *vcpu)
 {
     const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
@@ -149,14 +164,16 @@ static void on_nested_fault(struct vcpu *vcpu)
     struct exit_memory access = {
         .gpa = vmcb->exit_info2,
         .write = !!(info & NPF_WRITE),
-        .fetch = !!(info & NPF_FETCH),
-        .table_walk = !!(info & NPF_TABLE_WALK),
     };
 
-    if (cap(CAP_DECODE_ASSISTS) && vmcb->insn_len) {
+    if (UNLIKELY(info & (NPF_FETCH | NPF_TABLE_WALK)))
+        nested_fault_kind(info, &access);
+    if (vmcb->insn_len && cap(CAP_DECODE_ASSISTS)) {
         access.bytes = vmcb->insn_bytes;
         access.bytes_len = MIN(vmcb->insn_len, sizeof vmcb->insn_bytes);
     }
+    if (UNLIKELY(!vcpu->insn_plain))
+        nested_fault_odd(vcpu, &access);
     exit_memory(vcpu, &access);
 }
 

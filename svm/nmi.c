@@ -30,6 +30,14 @@ void nmi_cut_short(struct svm_vcpu *s)
     nmi_intercept_iret(s, false);
 }
 
+void nmi_ended(struct vcpu *vcpu, struct svm_vcpu *s)
+{
+    s->nmi.iret = false;
+    nmi_cut_short(s);
+    nmi_attention(s);
+    vcpu_look(vcpu);
+}
+
 void nmi_window(struct svm_vcpu *s, bool open)
 {
     s->nmi.window = open;

@@ -11,6 +11,8 @@
 void nmi_injected(struct svm_vcpu *s);
 /* The delivery of an NMI was interrupted: it isn't blocking yet. */
 void nmi_cut_short(struct svm_vcpu *s);
+/* The hypervisor has carried out an IRET. */
+void nmi_ended(struct vcpu *vcpu, struct svm_vcpu *s);
 void nmi_window(struct svm_vcpu *s, bool open);
 /* An IRET was intercepted. */
 void nmi_iret(struct vcpu *vcpu, struct svm_vcpu *s);

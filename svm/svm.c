@@ -175,6 +175,7 @@ static const struct vcpu_ops svm_ops = {
     .get_msr = svm_vcpu_get_msr,
     .set_msr = svm_vcpu_set_msr,
     .nmi_blocked = svm_events_nmi_blocked,
+    .set_nmi_blocked = svm_events_set_nmi_blocked,
     .can_inject = svm_events_can_inject,
     .inject = svm_events_inject,
     .inject_interrupt = svm_events_inject_interrupt,

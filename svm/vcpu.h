@@ -48,10 +48,12 @@ struct svm_vcpu {
     struct vmcb *vmcb;
     struct vcpu *vcpu;
     hpa_t vmcb_hpa;
-    bool loaded;         /* current on a core */
-    bool irq_window;     /* V_IRQ is armed */
-    bool virq;           /* V_IRQ is the interrupt that this entry injects: virq.h */
-    uint8_t cr8;         /* V_TPR as it was at entry */
+    bool loaded;     /* current on a core */
+    bool irq_window; /* V_IRQ is armed */
+    bool virq;       /* V_IRQ is the interrupt that this entry injects: virq.h */
+    bool
+        event_cut; /* the last exit has cut short the delivery of events.reinject; insn_plain is false then */
+    uint8_t cr8;   /* V_TPR as it was at entry */
     struct svm_cpu *cpu; /* where it ran last */
     struct asid asid;
     struct svm_step step;

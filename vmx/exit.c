@@ -87,9 +87,9 @@ static void exit_task(struct vcpu *vcpu)
     const struct event *event = &vcpu->events.reinject;
 
     if (QUAL_TASK_SOURCE(qualification) == QUAL_TASK_IRET)
-        vmx_nmi_ended(v);
+        vmx_set_nmi_blocked(vcpu, false);
     else if (event->valid && event->type == EVENT_NMI)
-        vmx_nmi_taken(v);
+        vmx_set_nmi_blocked(vcpu, true);
     vcpu->insn_len = (uint8_t)vmread(VMCS_EXIT_INSN_LEN);
     exit_task_switch(vcpu, QUAL_TASK_SELECTOR(qualification), QUAL_TASK_SOURCE(qualification));
 }
@@ -143,6 +143,16 @@ static void exit_io(struct vcpu *vcpu)
         exit_out(vcpu, port, QUAL_IO_SIZE(qualification));
 }
 
+/*
+ * The CPU has set RF as for a fault, behind which the instruction runs again (28.3.3). It is carried out now: the next one is
+ * to meet its breakpoint.
+ */
+static inline void flags_end_resume(struct vmx_vcpu *v)
+{
+    v->rflags &= ~(uint64_t)RFLAGS_RF;
+    vmwrite(VMCS_GUEST_RFLAGS, v->rflags);
+}
+
 /* SDM table 28-7. */
 static void exit_ept_violation(struct vcpu *vcpu)
 {
@@ -154,6 +164,9 @@ static void exit_ept_violation(struct vcpu *vcpu)
         .table_walk = qualification & QUAL_EPT_GVA_VALID && !(qualification & QUAL_EPT_TRANSLATED),
     };
 
+    access.event = vmread_surely(VMCS_IDT_INFO) & INTR_VALID;
+    if (!access.event)
+        flags_end_resume(vmx_vcpu(vcpu));
     exit_memory(vcpu, &access);
 }
 

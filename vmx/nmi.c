@@ -41,18 +41,14 @@ static void nmi_unblock(struct vmx_vcpu *v)
     shadow_set(v, v->shadow & ~(uint32_t)SHADOW_NMI);
 }
 
-void vmx_nmi_taken(struct vmx_vcpu *v)
+void vmx_set_nmi_blocked(struct vcpu *vcpu, bool blocked)
 {
-    if (cap(CAP_VNMI))
-        shadow_set(v, v->shadow | (uint32_t)SHADOW_NMI);
-    else
-        vmx_nmi_injected(v);
-}
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
 
-void vmx_nmi_ended(struct vmx_vcpu *v)
-{
     if (cap(CAP_VNMI))
-        shadow_set(v, v->shadow & ~(uint32_t)SHADOW_NMI);
+        shadow_set(v, blocked ? v->shadow | (uint32_t)SHADOW_NMI : v->shadow & ~(uint32_t)SHADOW_NMI);
+    else if (blocked)
+        vmx_nmi_injected(v);
     else
         nmi_unblock(v);
 }

@@ -218,6 +218,7 @@ static const struct vcpu_ops vmx_ops = {
     .get_msr = vmx_get_msr,
     .set_msr = vmx_set_msr,
     .nmi_blocked = vmx_nmi_blocked,
+    .set_nmi_blocked = vmx_set_nmi_blocked,
     .can_inject = vmx_can_inject,
     .inject = vmx_inject,
     .inject_interrupt = vmx_inject_interrupt,

@@ -188,6 +188,7 @@ void msr_swap_out(struct vmx_vcpu *v);
 
 /* events.c */
 bool vmx_nmi_blocked(struct vcpu *vcpu);
+void vmx_set_nmi_blocked(struct vcpu *vcpu, bool blocked);
 bool vmx_can_inject(struct vcpu *vcpu, enum event_type type);
 void vmx_inject(struct vcpu *vcpu, const struct event *event);
 bool vmx_inject_interrupt(struct vcpu *vcpu, uint8_t vector);
@@ -204,9 +205,6 @@ void proc_control_set(struct vmx_vcpu *v, uint32_t bit, bool on);
 /* nmi.c */
 bool vmx_nmi_window_set(struct vmx_vcpu *v, bool open);
 void vmx_nmi_injected(struct vmx_vcpu *v);
-/* Through a task gate, and the IRET to the task before: blocking is done here. */
-void vmx_nmi_taken(struct vmx_vcpu *v);
-void vmx_nmi_ended(struct vmx_vcpu *v);
 void vmx_nmi_before_step(struct vcpu *vcpu);
 void vmx_nmi_after_step(struct vcpu *vcpu);
 void vmx_nmi_at_intr_window(struct vmx_vcpu *v);

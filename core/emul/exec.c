@@ -60,9 +60,13 @@ static const emul_handler handlers_one[256] = {
     [0xc8] = exec_enter,
     [0xc9] = exec_leave,
     [0xca ... 0xcb] = exec_ret_far,
+    [0xcc ... 0xce] = exec_int,
+    [0xcf] = exec_iret,
     [0xd0 ... 0xd3] = exec_shift,
     [0xd7] = exec_xlat,
     [0xe8] = exec_call_rel,
+    [0xea] = exec_jump_far,
+    [0xf1] = exec_int,
     [0xf6 ... 0xf7] = exec_group3,
     [0xfe ... 0xff] = exec_group4,
 };
@@ -70,6 +74,7 @@ static const emul_handler handlers_one[256] = {
 static const emul_handler handlers_0f[256] = {
     [0x00] = exec_group6,
     [0x01] = exec_group7,
+    [0x02 ... 0x03] = exec_access_rights,
     [0x0d] = exec_nothing,
     [0x10 ... 0x13] = exec_vector,
     [0x16 ... 0x17] = exec_vector,
@@ -134,6 +139,8 @@ static emul_handler handler_find_0f38(const struct insn *insn)
         return insn->rep == INSN_REPNE ? exec_crc32 : insn->rep ? NULL : exec_movbe;
     case 0xf6:
         return exec_adx;
+    case 0xf8:
+        return insn->op_prefix && !insn->rep ? exec_movdir64b : NULL;
     case 0xf9:
         return exec_store;
     default:

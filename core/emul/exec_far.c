@@ -1,18 +1,12 @@
 /*
- * Jumps, calls and returns to another code segment (SDM volume 2, JMP, CALL, RET). Gates and tasks aren't done. Registers change
+ * Jumps and calls to another code segment, straight, through gates and into tasks (SDM volume 2, JMP, CALL). Registers change
  * last, so that a fault leaves them as they were.
  */
+#include "core/emul/far.h"
+#include "core/emul/gate.h"
 #include "core/emul/handlers.h"
-#include "core/emul/segment.h"
 #include "core/emul/stack.h"
-#include "core/x86/msr.h"
-
-/* Where the instruction leads to. */
-struct far {
-    uint16_t selector;
-    uint64_t rip;
-    struct vcpu_segment cs;
-};
+#include "core/emul/task.h"
 
 static void far_unpack(struct far *to, const uint64_t words[2], uint32_t size)
 {
@@ -39,16 +33,16 @@ static int far_read(const struct emul *e, struct far *to)
     return err;
 }
 
-static int far_check(const struct emul *e, const struct far *to)
+int far_check(const struct emul *e, const struct far *to)
 {
-    bool wide = (to->cs.attr & SEG_ATTR_L) && (e->io->get(e->ctx, REG_EFER) & EFER_LMA);
+    bool wide = (to->cs.attr & SEG_ATTR_L) && mode_is_long(e);
 
     if (wide ? target_canonical(e, to->rip) : to->rip <= to->cs.limit)
         return 0;
     return fault_raise_error(e, EXC_GP, 0);
 }
 
-static int far_load(const struct emul *e, struct far *to)
+int far_load(const struct emul *e, struct far *to)
 {
     int err = 0;
 
@@ -59,12 +53,121 @@ static int far_load(const struct emul *e, struct far *to)
     return err ? err : far_check(e, to);
 }
 
-static int far_go(const struct emul *e, const struct far *to)
+int far_go(const struct emul *e, const struct far *to)
 {
     e->io->set_seg(e->ctx, SEG_CS, &to->cs);
     e->io->set(e->ctx, REG_RIP, to->rip);
     return EMUL_JUMPED;
 }
+
+/* Through gates, and into tasks ------------------------------------------------------------------------------------- */
+
+static uint64_t far_next(const struct emul *e)
+{
+    return e->io->get(e->ctx, REG_RIP) + e->insn->length;
+}
+
+static int push_return(const struct emul *e, struct gate_stack *stack, uint32_t size)
+{
+    struct vcpu_segment cs;
+    int err;
+
+    e->io->get_seg(e->ctx, SEG_CS, &cs);
+    err = gate_push(e, stack, size, cs.selector);
+    return err ? err : gate_push(e, stack, size, far_next(e));
+}
+
+/* SS:RSP as it is, and the parameters from above it. */
+static int push_stack(const struct emul *e, const struct gate *gate, struct gate_stack *stack, uint32_t size)
+{
+    uint32_t count = mode_is_long(e) ? 0 : gate->count;
+    struct vcpu_segment ss;
+    uint64_t value;
+    int err;
+
+    e->io->get_seg(e->ctx, SEG_SS, &ss);
+    err = gate_push(e, stack, size, ss.selector);
+    if (!err)
+        err = gate_push(e, stack, size, e->io->get(e->ctx, REG_RSP));
+    while (!err && count--) {
+        err = stack_read(e, (uint64_t)count * size, size, 1, &value);
+        if (!err)
+            err = gate_push(e, stack, size, value);
+    }
+    return err;
+}
+
+static int gate_call(const struct emul *e, const struct gate *gate, struct gate_target *to)
+{
+    uint32_t size = gate_width(e, gate);
+    struct gate_stack stack;
+    int err = 0;
+
+    if (to->cpl == privilege_read(e))
+        gate_stack_same(e, &stack);
+    else
+        err = gate_stack_inner(e, to->cpl, 0, &stack);
+    if (!err && stack.inner)
+        err = push_stack(e, gate, &stack, size);
+    if (!err)
+        err = push_return(e, &stack, size);
+    return err ? err : gate_enter(e, to, &stack);
+}
+
+/* A jump doesn't change the level. */
+static int gate_jump(const struct emul *e, const struct gate *gate, struct gate_target *to)
+{
+    struct gate_stack stack;
+
+    if (to->cpl != privilege_read(e))
+        return selector_fault(e, EXC_GP, gate->selector);
+    gate_stack_same(e, &stack);
+    return gate_enter(e, to, &stack);
+}
+
+static int task_go(const struct emul *e, uint16_t selector, bool call)
+{
+    struct emul_task task = {.selector = selector, .source = call ? TASK_CALL : TASK_JMP, .rip = far_next(e)};
+
+    return emul_task_switch(e->io, e->ctx, &task, e->fault);
+}
+
+static bool is_task(const struct emul *e, uint8_t type)
+{
+    return !mode_is_long(e) && (type == GATE_TASK || (type & ~GATE_32) == TYPE_TSS);
+}
+
+static bool is_call_gate(const struct emul *e, uint8_t type)
+{
+    return type == GATE_CALL || (type == GATE_CALL_16 && !mode_is_long(e));
+}
+
+/* The selector is that of a system descriptor. */
+static int far_system(const struct emul *e, const struct far *to, bool call)
+{
+    uint32_t cpl = privilege_read(e);
+    struct descriptor d;
+    struct gate_target target;
+    struct gate gate;
+    int err = descriptor_read(e, to->selector, EXC_GP, true, &d);
+
+    if (err)
+        return err;
+    gate_unpack(e, d.raw, &gate);
+    if ((!is_task(e, gate.type) && !is_call_gate(e, gate.type)) || gate.dpl < cpl ||
+        gate.dpl < (to->selector & SELECTOR_RPL))
+        return selector_fault(e, EXC_GP, to->selector);
+    if (!gate.present)
+        return selector_fault(e, EXC_NP, to->selector);
+    if (is_task(e, gate.type))
+        return task_go(e, gate.type == GATE_TASK ? gate.selector : to->selector, call);
+    err = gate_open(e, &gate, cpl, &target);
+    if (err)
+        return err;
+    return call ? gate_call(e, &gate, &target) : gate_jump(e, &gate, &target);
+}
+
+/* The instructions -------------------------------------------------------------------------------------------------- */
 
 int exec_jump_far(struct emul *e)
 {
@@ -73,111 +176,37 @@ int exec_jump_far(struct emul *e)
 
     if (!err)
         err = far_load(e, &to);
+    if (err == ERR_NOTSUP)
+        return far_system(e, &to, false);
     return err ? err : far_go(e, &to);
 }
 
-int exec_call_far(struct emul *e)
+static int call_straight(const struct emul *e, struct far *to)
 {
     uint32_t size = e->insn->op_size;
-    uint64_t next = e->io->get(e->ctx, REG_RIP) + e->insn->length, selector;
+    uint64_t next = far_next(e) & size_mask(size), selector;
     struct vcpu_segment cs;
-    struct far to;
-    int err = far_read(e, &to);
+    int err;
 
-    if (!err)
-        err = far_load(e, &to);
-    if (err)
-        return err;
     e->io->get_seg(e->ctx, SEG_CS, &cs);
     selector = cs.selector;
-    next &= size_mask(size);
     err = stack_write(e, -(uint64_t)size, size, 1, &selector);
     if (!err)
         err = stack_write(e, -(uint64_t)size * 2, size, 1, &next);
     if (err)
         return err;
     stack_move(e, -(uint64_t)size * 2);
-    return far_go(e, &to);
+    return far_go(e, to);
 }
 
-/* -- returns ---------------------------------------------------------------------------------------------------- */
-
-/* What the outer level mustn't reach is gone: data segments of an inner one. */
-static void segments_drop(const struct emul *e, uint32_t cpl)
+int exec_call_far(struct emul *e)
 {
-    static const uint8_t data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
-    struct vcpu_segment s;
-
-    for (uint32_t i = 0; i < ARRAY_SIZE(data); i++) {
-        e->io->get_seg(e->ctx, data[i], &s);
-        if (!(s.attr & SEG_ATTR_P) || SEG_ATTR_DPL(s.attr) >= cpl ||
-            ((s.attr & TYPE_CODE) && (s.attr & TYPE_CONFORMING)))
-            continue;
-        s = (struct vcpu_segment){0};
-        e->io->set_seg(e->ctx, data[i], &s);
-    }
-}
-
-/* At the level that the selector asks for. What isn't code can't be returned to. */
-static int return_load(const struct emul *e, struct far *to, uint32_t cpl)
-{
-    int err = segment_load_code(e, to->selector, cpl, &to->cs);
-
-    return err == ERR_NOTSUP ? selector_fault(e, EXC_GP, to->selector) : err ? err : far_check(e, to);
-}
-
-/* The part of RSP that a stack uses: with a segment of 16 bits the rest stays. */
-static uint32_t return_width(const struct emul *e, const struct vcpu_segment *ss)
-{
-    return e->insn->mode == INSN_MODE_64 || (ss->attr & SEG_ATTR_DB) ? e->insn->op_size : 2;
-}
-
-/* To an outer level: its stack is above the return address and what is dropped of this one, and loses as much. */
-static int return_outward(const struct emul *e, struct far *to, uint32_t cpl)
-{
-    uint32_t size = e->insn->op_size, drop = e->insn->imm & 0xffff;
-    uint64_t stack[2];
-    struct vcpu_segment ss;
-    int err = stack_read(e, 2ull * size + drop, size, 1, &stack[0]);
+    struct far to;
+    int err = far_read(e, &to);
 
     if (!err)
-        err = stack_read(e, 3ull * size + drop, size, 1, &stack[1]);
-    if (!err)
-        err = return_load(e, to, cpl);
-    if (!err)
-        err = segment_load_data(e, SEG_SS, (uint16_t)stack[1], cpl, EXC_GP, &ss);
-    if (err)
-        return err;
-    e->io->set_seg(e->ctx, SEG_SS, &ss);
-    far_go(e, to);
-    reg_write(e, REG_RSP, return_width(e, &ss), stack[0] + drop);
-    segments_drop(e, cpl);
-    return EMUL_JUMPED;
-}
-
-/* CB; CA drops some bytes more. */
-int exec_ret_far(struct emul *e)
-{
-    uint32_t size = e->insn->op_size, cpl = privilege_read(e);
-    uint64_t selector;
-    struct far to = {0};
-    int err = stack_read(e, 0, size, 1, &to.rip);
-
-    if (!err)
-        err = stack_read(e, size, size, 1, &selector);
-    if (err)
-        return err;
-    to.selector = (uint16_t)selector;
-    if (mode_is_real(e))
         err = far_load(e, &to);
-    else if ((selector & SELECTOR_RPL) < cpl)
-        return selector_fault(e, EXC_GP, to.selector);
-    else if ((selector & SELECTOR_RPL) > cpl)
-        return return_outward(e, &to, selector & SELECTOR_RPL);
-    else
-        err = return_load(e, &to, cpl);
-    if (err)
-        return err;
-    stack_move(e, 2ull * size + (e->insn->imm & 0xffff));
-    return far_go(e, &to);
+    if (err == ERR_NOTSUP)
+        return far_system(e, &to, true);
+    return err ? err : call_straight(e, &to);
 }

@@ -37,23 +37,27 @@ int exec_popa(struct emul *e)
     return 0;
 }
 
-/* In virtual-8086 mode without IOPL 3 these belong to the monitor, CR4.VME apart. */
-static bool flags_belong_to_monitor(const struct emul *e)
+bool flags_belong_to_monitor(const struct emul *e)
 {
     uint64_t flags = flags_read(e);
 
     return flags & RFLAGS_VM && (flags & RFLAGS_IOPL) != RFLAGS_IOPL;
 }
 
+int monitor_takes(const struct emul *e)
+{
+    return e->io->get(e->ctx, REG_CR4) & CR4_VME ? ERR_NOTSUP : fault_raise_error(e, EXC_GP, 0);
+}
+
 int exec_pushf(struct emul *e)
 {
     if (flags_belong_to_monitor(e))
-        return e->io->get(e->ctx, REG_CR4) & CR4_VME ? ERR_NOTSUP : fault_raise_error(e, EXC_GP, 0);
+        return monitor_takes(e);
     return stack_push(e, flags_read(e) & ~(uint64_t)(RFLAGS_RF | RFLAGS_VM));
 }
 
 /* SDM volume 2, POPF: IOPL can be changed at CPL 0 only, IF by those whom IOPL allows it. */
-static uint64_t popf_mask(const struct emul *e)
+uint64_t flags_loadable(const struct emul *e)
 {
     uint64_t mask = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_DF |
                     RFLAGS_OF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID;
@@ -72,8 +76,8 @@ int exec_popf(struct emul *e)
     int err;
 
     if (flags_belong_to_monitor(e))
-        return e->io->get(e->ctx, REG_CR4) & CR4_VME ? ERR_NOTSUP : fault_raise_error(e, EXC_GP, 0);
-    mask = popf_mask(e);
+        return monitor_takes(e);
+    mask = flags_loadable(e);
     err = stack_pop(e, &value);
     if (!err)
         flags_write(e, mask | RFLAGS_RF, value & mask);

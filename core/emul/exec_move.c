@@ -1,6 +1,10 @@
 #include "core/emul/alu.h"
 #include "core/emul/handlers.h"
 
+/* What MOVDIR64B and CLZERO write. */
+#define LINE_BYTES 64u
+#define LINE_WORDS (LINE_BYTES / 8)
+
 int exec_load(struct emul *e)
 {
     const struct insn *insn = e->insn;
@@ -129,4 +133,32 @@ int exec_cmov(struct emul *e)
 int exec_setcc(struct emul *e)
 {
     return operand_store(e, 1, alu_condition(e->insn->opcode, flags_read(e)));
+}
+
+/* To an aligned place in ES that a register holds; without REX.W in 64-bit mode and with any operand size, always 64 bytes. */
+int exec_movdir64b(struct emul *e)
+{
+    uint64_t words[LINE_WORDS];
+    struct emul_ref from, to;
+    int err;
+
+    err = memory_ref(e, LINE_BYTES, false, 0, &from);
+    if (!err)
+        err = segment_ref(e, SEG_ES, reg_read(e, e->insn->reg, e->insn->addr_size), LINE_BYTES, true, &to);
+    if (!err && (to.gva & (LINE_BYTES - 1)))
+        err = fault_raise_error(e, EXC_GP, 0);
+    if (!err)
+        err = memory_read(e, &from, words);
+    return err ? err : e->io->write(e->ctx, &to, words, e->fault);
+}
+
+/* The line that RAX is in. */
+int exec_clzero(struct emul *e)
+{
+    static const uint64_t zero[LINE_WORDS];
+    uint64_t at = reg_read(e, REG_RAX, e->insn->addr_size) & ~(uint64_t)(LINE_BYTES - 1);
+    struct emul_ref ref;
+    int err = segment_ref(e, e->insn->segment, at, LINE_BYTES, true, &ref);
+
+    return err ? err : e->io->write(e->ctx, &ref, zero, e->fault);
 }

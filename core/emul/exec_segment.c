@@ -126,7 +126,13 @@ static int load_system(const struct emul *e, bool task, uint16_t selector)
     return err;
 }
 
-/* 0F 00: SLDT, STR, LLDT, LTR. Whether user code may store them (UMIP) was the CPU's to decide. */
+/* Storing them is a matter of CR4.UMIP, too. */
+static bool store_refused(const struct emul *e)
+{
+    return privilege_read(e) != 0 && (e->io->get(e->ctx, REG_CR4) & CR4_UMIP);
+}
+
+/* 0F 00: SLDT, STR, LLDT, LTR, VERR, VERW. */
 int exec_group6(struct emul *e)
 {
     uint32_t reg = e->insn->reg & 7;
@@ -135,16 +141,18 @@ int exec_group6(struct emul *e)
     uint64_t selector;
     int err;
 
-    if (reg > 3 || !e->insn->has_memory)
+    if (reg > 5)
         return ERR_NOTSUP;
     if (mode_is_real(e))
         return fault_raise(e, EXC_UD);
+    if (reg > 3)
+        return exec_verify(e);
+    if (reg < 2 ? store_refused(e) : privilege_read(e) != 0)
+        return fault_raise_error(e, EXC_GP, 0);
     if (reg < 2) {
         e->io->get_seg(e->ctx, reg ? SEG_TR : SEG_LDTR, &s);
-        return operand_store(e, 2, s.selector);
+        return operand_store(e, e->insn->has_memory ? 2 : e->insn->op_size, s.selector);
     }
-    if (privilege_read(e) != 0)
-        return fault_raise_error(e, EXC_GP, 0);
     err = operand_read(e, 2, false, &ref, &selector);
     return err ? err : load_system(e, reg == 3, (uint16_t)selector);
 }
@@ -186,24 +194,41 @@ static int table_load(struct emul *e, enum vcpu_seg seg, uint32_t base)
     return 0;
 }
 
-/* 0F 01: SGDT, SIDT, LGDT, LIDT, SMSW. LMSW, which exits by itself, isn't done. */
+/* LMSW changes the low four bits, and can set PE but never clear it. */
+static int status_load(const struct emul *e)
+{
+    uint64_t cr0 = e->io->get(e->ctx, REG_CR0), value;
+    struct emul_ref ref;
+    int err = operand_read(e, 2, false, &ref, &value);
+
+    if (!err)
+        e->io->set(e->ctx, REG_CR0,
+                   (cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | (value & (CR0_PE | CR0_MP | CR0_EM | CR0_TS)));
+    return err;
+}
+
+/* 0F 01: SGDT, SIDT, LGDT, LIDT, SMSW, LMSW; CLZERO. */
 int exec_group7(struct emul *e)
 {
     uint32_t reg = e->insn->reg & 7, base = e->insn->mode == INSN_MODE_64 ? 8 : 4;
     enum vcpu_seg seg = reg & 1 ? SEG_IDTR : SEG_GDTR;
 
     if (!e->insn->has_memory)
+        return reg == 7 && (e->insn->rm & 7) == 4 ? exec_clzero(e) : ERR_NOTSUP;
+    if (reg == 5 || reg == 7)
         return ERR_NOTSUP;
+    if (reg < 2 || reg == 4 ? store_refused(e) : privilege_read(e) != 0)
+        return fault_raise_error(e, EXC_GP, 0);
     switch (reg) {
     case 0:
     case 1:
         return table_store(e, seg, base);
     case 2:
     case 3:
-        return privilege_read(e) ? fault_raise_error(e, EXC_GP, 0) : table_load(e, seg, base);
+        return table_load(e, seg, base);
     case 4:
         return operand_store(e, 2, e->io->get(e->ctx, REG_CR0));
     default:
-        return ERR_NOTSUP;
+        return status_load(e);
     }
 }

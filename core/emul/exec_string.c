@@ -5,6 +5,7 @@
 #include "core/emul/alu.h"
 #include "core/emul/handlers.h"
 #include "core/lib/panic.h"
+#include "core/x86/cr.h"
 
 static int string_source(struct emul *e, uint32_t size, uint64_t *value)
 {
@@ -211,14 +212,15 @@ static uint32_t string_run(struct emul *e, const struct string_form *form, uint3
 static int string_repeat(struct emul *e, const struct string_form *form, uint32_t size)
 {
     uint32_t width = e->insn->addr_size, run;
+    uint32_t batch = flags_read(e) & RFLAGS_TF ? 1 : EMUL_REP_BATCH; /* a step ends behind each */
     uint64_t count = reg_read(e, REG_RCX, width);
 
     for (uint32_t done = 0; count; done += run) {
         int err = 0;
 
-        if (done >= EMUL_REP_BATCH)
+        if (done >= batch)
             return EMUL_AGAIN;
-        run = string_run(e, form, size, MIN(count, EMUL_REP_BATCH - done));
+        run = string_run(e, form, size, MIN(count, batch - done));
         if (run == 0) {
             run = 1;
             err = string_element(e, form, size);

@@ -13,6 +13,8 @@ int exec_movzx(struct emul *e);         /* 0F B6, B7 */
 int exec_movsx(struct emul *e);         /* 0F BE, BF */
 int exec_movsxd(struct emul *e);        /* 63 in 64-bit mode */
 int exec_movbe(struct emul *e);         /* 0F38 F0, F1 */
+int exec_movdir64b(struct emul *e);     /* 66 0F38 F8 */
+int exec_clzero(struct emul *e);        /* 0F 01 FC */
 int exec_cmov(struct emul *e);          /* 0F 40-4F */
 int exec_setcc(struct emul *e);         /* 0F 90-9F */
 
@@ -51,16 +53,20 @@ int exec_nothing(struct emul *e);  /* 0F 0D, 0F 18-1F, CLFLUSH */
 int exec_vector(struct emul *e);   /* MMX, SSE and AVX */
 int exec_vex(struct emul *e);      /* BMI1, BMI2 */
 
-int exec_load_segment(struct emul *e); /* 8E */
-int exec_load_far(struct emul *e);     /* C4, C5, 0F B2, B4, B5 */
-int exec_push_segment(struct emul *e); /* 06, 0E, 16, 1E, 0F A0, A8 */
-int exec_pop_segment(struct emul *e);  /* 07, 17, 1F, 0F A1, A9 */
-int exec_group6(struct emul *e);       /* 0F 00 */
-int exec_group7(struct emul *e);       /* 0F 01 */
+int exec_load_segment(struct emul *e);  /* 8E */
+int exec_load_far(struct emul *e);      /* C4, C5, 0F B2, B4, B5 */
+int exec_push_segment(struct emul *e);  /* 06, 0E, 16, 1E, 0F A0, A8 */
+int exec_pop_segment(struct emul *e);   /* 07, 17, 1F, 0F A1, A9 */
+int exec_group6(struct emul *e);        /* 0F 00 */
+int exec_group7(struct emul *e);        /* 0F 01 */
+int exec_access_rights(struct emul *e); /* 0F 02, 03: LAR, LSL */
+int exec_verify(struct emul *e);        /* 0F 00 with reg 4 and 5: VERR, VERW */
 
-int exec_jump_far(struct emul *e); /* FF with reg 5 */
+int exec_jump_far(struct emul *e); /* EA, FF with reg 5 */
 int exec_call_far(struct emul *e); /* 9A, FF with reg 3 */
 int exec_ret_far(struct emul *e);  /* CA, CB */
+int exec_iret(struct emul *e);     /* CF */
+int exec_int(struct emul *e);      /* CC, CD, CE, F1 */
 
 int exec_pusha(struct emul *e);    /* 60 */
 int exec_popa(struct emul *e);     /* 61 */

@@ -4,17 +4,12 @@
 static const char *kind_one(const struct insn *insn)
 {
     switch (insn->opcode) {
-    case 0x9a:
-        return "a far call through a gate";
-    case 0xcc ... 0xce:
-    case 0xf1:
-        return "a software interrupt";
+    case 0x9c ... 0x9d:
+    case 0xcd:
     case 0xcf:
-        return "IRET";
+        return "an instruction of virtual-8086 mode with CR4.VME";
     case 0xd8 ... 0xdf:
         return "an x87 instruction";
-    case 0xff:
-        return (insn->reg & 7) == 3 ? "a far call through a gate" : "a far jump through a gate";
     default:
         return "an instruction";
     }
@@ -28,16 +23,12 @@ static const char *kind_0f(const struct insn *insn)
                                          "XSAVEC",         "XSAVES",    "VMPTRLD",        "VMPTRST"};
 
     switch (insn->opcode) {
-    case 0x00:
-        return "VERR or VERW";
-    case 0x01:
-        return (insn->reg & 7) == 6 ? "LMSW" : "INVLPG";
+    case 0x00 ... 0x01:
+        return "an instruction of groups 6 and 7";
     case 0xae:
         return states[insn->reg & 7];
     case 0xc7:
         return nines[insn->reg & 7];
-    case 0x02 ... 0x03:
-        return "LAR or LSL";
     case 0x78 ... 0x79:
         return "VMREAD or VMWRITE";
     default:

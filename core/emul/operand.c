@@ -68,13 +68,19 @@ static bool segment_limit_allows(const struct vcpu_segment *s, uint64_t offset, 
 }
 
 /* SDM volume 3 sections 5.3 and 5.5. */
+bool segment_allows(const struct emul *e, const struct vcpu_segment *s, uint64_t offset, uint32_t size,
+                    bool write)
+{
+    return (s->attr & SEG_ATTR_P) && segment_type_allows(e, s, write) &&
+           segment_limit_allows(s, offset, size);
+}
+
 static int segment_ref_legacy(const struct emul *e, uint64_t offset, bool write, struct emul_ref *ref)
 {
     struct vcpu_segment s;
 
     e->io->get_seg(e->ctx, ref->seg, &s);
-    if (!(s.attr & SEG_ATTR_P) || !segment_type_allows(e, &s, write) ||
-        !segment_limit_allows(&s, offset, ref->size))
+    if (!segment_allows(e, &s, offset, ref->size, write))
         return fault_raise_error(e, ref->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
     ref->gva = (s.base + offset) & 0xffffffff;
     return 0;

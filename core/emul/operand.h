@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/emul/exec.h"
+#include "core/x86/msr.h"
 
 /* One call of emul_run. */
 struct emul {
@@ -69,6 +70,9 @@ uint64_t flags_read(const struct emul *e);
 /* Replaces the flags in mask. */
 void flags_write(const struct emul *e, uint64_t mask, uint64_t flags);
 
+/* Outside 64-bit mode: do a segment's presence, type and limit allow it? */
+bool segment_allows(const struct emul *e, const struct vcpu_segment *s, uint64_t offset, uint32_t size,
+                    bool write);
 /* Fills in *ref for `size` bytes at seg:offset, or faults as segmentation asks for; 64-bit mode has no limits. */
 int segment_ref(const struct emul *e, uint8_t seg, uint64_t offset, uint32_t size, bool write,
                 struct emul_ref *ref);
@@ -94,6 +98,11 @@ static inline int memory_write(const struct emul *e, const struct emul_ref *ref,
     return e->io->write(e->ctx, ref, &value, e->fault);
 }
 
+static inline bool mode_is_long(const struct emul *e)
+{
+    return e->io->get(e->ctx, REG_EFER) & EFER_LMA;
+}
+
 /* The privilege level: in protected mode, the DPL of SS. */
 uint32_t privilege_read(const struct emul *e);
 bool mode_is_real(const struct emul *e); /* real mode or virtual-8086 mode: a selector is an address */
@@ -101,3 +110,9 @@ bool mode_is_real(const struct emul *e); /* real mode or virtual-8086 mode: a se
 /* Both return EMUL_FAULT. */
 int fault_raise(const struct emul *e, uint8_t vector);
 int fault_raise_error(const struct emul *e, uint8_t vector, uint32_t error);
+/* The program didn't ask for what has met it: EXT in an error code that tells of a selector. */
+static inline void fault_mark_external(struct emul_fault *fault)
+{
+    if (fault->vector != EXC_PF && fault->has_error)
+        fault->error |= 1;
+}

@@ -1,16 +1,9 @@
 #include "core/emul/segment.h"
 
 #include "core/x86/cr.h"
-#include "core/x86/msr.h"
 
 #define RAW_PRESENT  BIT(47)
 #define RAW_ACCESSED BIT(40)
-
-static struct emul_ref table_ref(gva_t gva, uint32_t size, bool write)
-{
-    return (struct emul_ref){
-        .gva = gva, .seg = SEG_DS, .size = (uint8_t)size, .unit = 8, .rmw = write, .system = true};
-}
 
 static void descriptor_unpack(const uint64_t raw[2], bool wide, uint16_t selector, struct vcpu_segment *out)
 {
@@ -35,34 +28,39 @@ static bool table_holds(const struct emul *e, uint16_t selector, uint32_t size, 
     return (!local || (table.attr & SEG_ATTR_P)) && offset + size - 1 <= table.limit;
 }
 
+bool descriptor_exists(const struct emul *e, uint16_t selector)
+{
+    gva_t where;
+
+    return !selector_is_null(selector) && table_holds(e, selector, 8, &where);
+}
+
 int descriptor_read(const struct emul *e, uint16_t selector, uint8_t vector, bool system,
                     struct descriptor *out)
 {
-    bool wide = system && (e->io->get(e->ctx, REG_EFER) & EFER_LMA);
-    uint64_t raw[2] = {0, 0};
+    bool wide = system && mode_is_long(e);
     struct emul_ref ref;
     int err;
 
+    out->raw[1] = 0;
     if (selector_is_null(selector) || !table_holds(e, selector, wide ? 16 : 8, &out->where))
         return selector_fault(e, vector, selector);
     ref = table_ref(out->where, wide ? 16 : 8, false);
-    err = memory_read(e, &ref, raw);
-    if (err)
-        return err;
-    out->raw = raw[0];
-    descriptor_unpack(raw, wide, selector, &out->segment);
-    return 0;
+    err = memory_read(e, &ref, out->raw);
+    if (!err)
+        descriptor_unpack(out->raw, wide, selector, &out->segment);
+    return err;
 }
 
 int descriptor_mark(const struct emul *e, struct descriptor *d, uint32_t set, uint32_t clear)
 {
-    uint64_t raw = (d->raw & ~((uint64_t)clear << 40)) | (uint64_t)set << 40;
+    uint64_t raw = (d->raw[0] & ~((uint64_t)clear << 40)) | (uint64_t)set << 40;
     struct emul_ref ref = table_ref(d->where, 8, true);
 
     d->segment.attr = (uint16_t)((d->segment.attr & ~clear) | set);
-    if (raw == d->raw)
+    if (raw == d->raw[0])
         return 0;
-    d->raw = raw;
+    d->raw[0] = raw;
     return memory_write(e, &ref, raw);
 }
 
@@ -128,8 +126,7 @@ int segment_load_code(const struct emul *e, uint16_t selector, uint32_t cpl, str
     attr = d.segment.attr;
     if (!(attr & SEG_ATTR_S))
         return ERR_NOTSUP;
-    if (!(attr & TYPE_CODE) ||
-        ((attr & SEG_ATTR_L) && (attr & SEG_ATTR_DB) && (e->io->get(e->ctx, REG_EFER) & EFER_LMA)))
+    if (!(attr & TYPE_CODE) || ((attr & SEG_ATTR_L) && (attr & SEG_ATTR_DB) && mode_is_long(e)))
         return selector_fault(e, EXC_GP, selector);
     if (attr & TYPE_CONFORMING ? SEG_ATTR_DPL(attr) > cpl
                                : SEG_ATTR_DPL(attr) != cpl || (selector & SELECTOR_RPL) > cpl)

@@ -13,10 +13,11 @@
 #define TYPE_CONFORMING 0x4 /* code; data: expand-down */
 #define TYPE_CODE       0x8
 #define TYPE_LDT        0x2
+#define TYPE_TSS        0x1
 #define TYPE_TSS_BUSY   0x2 /* a TSS: 1 or 9, 3 or B if busy */
 
 struct descriptor {
-    uint64_t raw;
+    uint64_t raw[2];
     gva_t where;
     struct vcpu_segment segment; /* as it would be loaded */
 };
@@ -26,6 +27,15 @@ static inline bool selector_is_null(uint16_t selector)
     return !(selector & ~SELECTOR_RPL);
 }
 
+/* What the CPU itself reads and writes in a descriptor table or a TSS. */
+static inline struct emul_ref table_ref(gva_t gva, uint32_t size, bool write)
+{
+    return (struct emul_ref){
+        .gva = gva, .seg = SEG_DS, .size = (uint8_t)size, .unit = 8, .rmw = write, .system = true};
+}
+
+/* Is there one? */
+bool descriptor_exists(const struct emul *e, uint16_t selector);
 /*
  * Reads a descriptor of the GDT or of the LDT; of a system descriptor in long mode, 16 bytes. Raises `vector` with the selector if
  * there is none.

@@ -12,6 +12,11 @@ void stack_move(const struct emul *e, uint64_t delta);
 /* One value, of the operand size. */
 int stack_push(const struct emul *e, uint64_t value);
 int stack_pop(const struct emul *e, uint64_t *value);
+/* The flags that POPF loads with this operand size and at this level. */
+uint64_t flags_loadable(const struct emul *e);
+/* In virtual-8086 mode without IOPL 3, PUSHF, POPF, INT n and IRET are the monitor's: #GP(0). What CR4.VME makes of them isn't done. */
+bool flags_belong_to_monitor(const struct emul *e);
+int monitor_takes(const struct emul *e);
 /* Is it an address that RIP can have in 64-bit mode? */
 bool target_canonical(const struct emul *e, uint64_t rip);
 /* #GP(0) if RIP can't be there. */

@@ -6,8 +6,6 @@
 #include "core/lib/string.h"
 #include "core/x86/cr.h"
 
-#define ERROR_EXT 1u
-
 #define TYPE_32 0x8 /* of a TSS: 32 bits */
 
 #define DR7_LOCAL 0x155ull /* L0-L3 and LE */
@@ -340,7 +338,7 @@ static int target_enter(struct task_switch *s)
     return err ? err : error_push(s);
 }
 
-int emul_task_switch(const struct emul_io *io, void *ctx, const struct emul_task *task, bool *trap,
+int emul_task_switch(const struct emul_io *io, void *ctx, const struct emul_task *task,
                      struct emul_fault *fault)
 {
     struct task_switch s = {.insn = {.mode = INSN_MODE_32, .op_size = 4}, .task = task};
@@ -354,8 +352,9 @@ int emul_task_switch(const struct emul_io *io, void *ctx, const struct emul_task
         err = tasks_exchange(&s);
     if (!err)
         err = target_enter(&s);
-    if (err == EMUL_FAULT && task->external && fault->vector != EXC_PF && fault->has_error)
-        fault->error |= ERROR_EXT;
-    *trap = !err && s.to.format->trap && (s.to.bytes[s.to.format->trap] & 1);
-    return err ? err : EMUL_JUMPED;
+    if (!err)
+        return s.to.format->trap && (s.to.bytes[s.to.format->trap] & 1) ? EMUL_TRAPPED : EMUL_JUMPED;
+    if (err == EMUL_FAULT && task->external)
+        fault_mark_external(fault);
+    return err;
 }

@@ -20,8 +20,8 @@ struct emul_task {
 };
 
 /*
- * EMUL_JUMPED, with *trap set if the new task's T flag asks for #DB; or EMUL_FAULT with *fault, in the old task with nothing
+ * EMUL_JUMPED, or EMUL_TRAPPED if the new task's T flag asks for #DB; or EMUL_FAULT with *fault, in the old task with nothing
  * changed, or in the new one, as the manual's table "Exception Conditions Checked During a Task Switch" has it.
  */
-int emul_task_switch(const struct emul_io *io, void *ctx, const struct emul_task *task, bool *trap,
+int emul_task_switch(const struct emul_io *io, void *ctx, const struct emul_task *task,
                      struct emul_fault *fault);

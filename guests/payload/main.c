@@ -41,6 +41,7 @@ static const struct {
     {"modes", test_mode_walk},
     {"levels", test_levels},
     {"mmio", test_mmio},
+    {"stack", test_stack},
 };
 
 /* Only when they are named: not every CPU can run them. */

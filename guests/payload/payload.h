@@ -224,6 +224,7 @@ void test_mode_walk(void);
 void test_levels(void);
 void test_real(void);
 void test_mmio(void);
+void test_stack(void);
 NORETURN void fault_run(const char *kind);
 /* `cpus` as the caller wants them, at least 1. */
 void smp_run_tests(uint32_t cpus);

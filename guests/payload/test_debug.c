@@ -8,6 +8,7 @@
 #define DR6_BD       BIT(13)
 #define DR7_FIXED    0x400ull
 #define DR7_L0       BIT(0)
+#define DR7_L1       BIT(2)
 #define DR7_GD       BIT(13)
 #define DR7_WRITE_4  (1ull << 16 | 3ull << 18)
 #define UART_SCRATCH 0x3ff
@@ -79,6 +80,32 @@ static void test_execution(void)
     expect("debug.execution-count", db_count, 1);
     expect("debug.execution-rip", db_rip[0], at);
     expect("debug.execution-dr6", db_dr6[0] & 0xf, DR6_B0);
+}
+
+/*
+ * RF, with which the instruction runs again, ends with it, also where the hypervisor carries it out: a breakpoint behind it is
+ * met. And behind an access to a device.
+ */
+static void test_behind(void)
+{
+    uint64_t at, behind;
+
+    db_begin(2);
+    __asm__ volatile("lea 0f(%%rip), %0; mov %0, %%dr0; lea 1f(%%rip), %1; mov %1, %%dr1; mov %2, %%dr7\n"
+                     "0: cpuid\n1: nop; mov %3, %%dr7"
+                     : "=&S"(at), "=&D"(behind)
+                     : "r"(DR7_FIXED | DR7_L0 | DR7_L1), "r"(DR7_FIXED)
+                     : "memory", "rax", "rbx", "rcx", "rdx");
+    expect("debug.behind-cpuid-count", db_count, 2);
+    expect("debug.behind-cpuid-first", db_rip[0], at);
+    expect("debug.behind-cpuid-second", db_rip[1], behind);
+    db_begin(1);
+    __asm__ volatile("lea 0f(%%rip), %0; mov %0, %%dr0; mov %2, %%dr7; mov (%1), %%eax\n0: nop; mov %3, %%dr7"
+                     : "=&r"(at)
+                     : "r"(0xfee00030ull), "r"(DR7_FIXED | DR7_L0), "r"(DR7_FIXED)
+                     : "memory", "rax");
+    expect("debug.behind-mmio-count", db_count, 1);
+    expect("debug.behind-mmio-rip", db_rip[0], at);
 }
 
 static void test_data(void)
@@ -155,6 +182,7 @@ void test_debug(void)
     test_kept();
     test_refused();
     test_execution();
+    test_behind();
     test_data();
     test_general_detect();
     test_steps();

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/emul/interrupt.h"
 #include "core/emul/task.h"
 #include "core/x86/cr.h"
+#include "core/x86/msr.h"
 
 #define NO_VECTOR 0xff
 
@@ -17,6 +19,7 @@ struct world {
     struct vcpu_segment segs[SEG_COUNT];
     enum insn_mode mode;
     uint32_t accesses, sets;
+    bool switched;
 };
 
 static uint64_t take(struct world *w)
@@ -37,7 +40,8 @@ static int access_check(struct world *w, const struct emul_ref *ref, struct emul
         abort();
     if (ref->seg > SEG_GS || ++w->accesses > 2 * EMUL_REP_BATCH + 8)
         abort();
-    if (w->mode != INSN_MODE_64 && !ref->system && ref->gva > UINT32_MAX)
+    /* In long mode the stack of an interrupt has 64 bits, whatever it has interrupted. */
+    if (w->mode != INSN_MODE_64 && !ref->system && !(w->regs[REG_EFER] & EFER_LMA) && ref->gva > UINT32_MAX)
         abort();
     if (take(w) % 16)
         return 0;
@@ -75,7 +79,7 @@ static void world_set(void *ctx, enum vcpu_reg reg, uint64_t value)
 {
     struct world *w = ctx;
 
-    if (reg > REG_RFLAGS && reg != REG_CR0 && reg != REG_CR3 && reg != REG_DR7) /* these by a task switch */
+    if (reg > REG_RFLAGS && reg != REG_CR0 && reg != REG_CR3 && reg != REG_DR7) /* by a task switch, LMSW */
         abort();
     w->regs[reg] = value;
     w->sets++;
@@ -94,6 +98,7 @@ static void world_set_seg(void *ctx, enum vcpu_seg seg, const struct vcpu_segmen
         abort();
     ((struct world *)ctx)->segs[seg] = *in;
     ((struct world *)ctx)->sets++;
+    ((struct world *)ctx)->switched |= seg == SEG_TR;
 }
 
 static void world_get_vector(void *ctx, uint8_t vector, uint64_t *value)
@@ -174,19 +179,34 @@ static void world_fill(struct world *w)
                                            .attr = (uint16_t)take(w)};
 }
 
+static bool loads_flags(const struct insn *insn)
+{
+    return insn->map == INSN_MAP_ONE &&
+           (insn->opcode == 0x9d || (insn->opcode >= 0xcc && insn->opcode <= 0xcf) || insn->opcode == 0xf1);
+}
+
+/* A switch to another task, which may then fault there, is seen by its TS. */
 static void result_check(const struct world *w, const struct insn *insn, int result,
                          const uint64_t before[REG_COUNT])
 {
     const uint64_t status = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
-    bool popf = insn->map == INSN_MAP_ONE && insn->opcode == 0x9d;
+    bool jumped = result == EMUL_JUMPED || result == EMUL_TRAPPED || w->switched;
 
-    if (result != ERR_NOTSUP && (result < EMUL_DONE || result > EMUL_SHADOW))
+    if (result != ERR_NOTSUP && (result < EMUL_DONE || result > EMUL_TRAPPED))
         abort();
-    if (result != EMUL_JUMPED && w->regs[REG_RIP] != before[REG_RIP])
+    if (!jumped && w->regs[REG_RIP] != before[REG_RIP])
         abort();
-    if (!popf && (w->regs[REG_RFLAGS] ^ before[REG_RFLAGS]) & ~status)
+    if (!loads_flags(insn) && !w->switched && (w->regs[REG_RFLAGS] ^ before[REG_RFLAGS]) & ~status)
         abort();
     if (result == ERR_NOTSUP && w->sets)
+        abort();
+}
+
+static void transfer_check(int result, const struct emul_fault *fault)
+{
+    if (result != EMUL_JUMPED && result != EMUL_TRAPPED && result != EMUL_FAULT)
+        abort();
+    if ((result == EMUL_FAULT) != (fault->vector != NO_VECTOR))
         abort();
 }
 
@@ -195,12 +215,24 @@ static void task_run(struct world *w)
 {
     struct emul_task task = {.selector = (uint16_t)take(w), .source = take(w) & 3, .has_error = take(w) & 1};
     struct emul_fault fault = {.vector = NO_VECTOR};
-    bool trap;
-    int result = emul_task_switch(&io, w, &task, &trap, &fault);
 
-    if (result != EMUL_JUMPED && result != EMUL_FAULT)
-        abort();
-    if ((result == EMUL_FAULT) != (fault.vector != NO_VECTOR) || (trap && result == EMUL_FAULT))
+    transfer_check(emul_task_switch(&io, w, &task, &fault), &fault);
+}
+
+/* An interrupt through whatever is in memory. */
+static void interrupt_run(struct world *w)
+{
+    struct emul_interrupt event = {.vector = (uint8_t)take(w),
+                                   .external = take(w) & 1,
+                                   .checked = take(w) & 1,
+                                   .has_error = take(w) & 1,
+                                   .rip = take(w)};
+    struct emul_fault fault = {.vector = NO_VECTOR};
+    uint64_t rip = w->regs[REG_RIP];
+    int result = emul_interrupt(&io, w, w->mode, &event, &fault);
+
+    transfer_check(result, &fault);
+    if (result == EMUL_FAULT && !w->switched && w->regs[REG_RIP] != rip)
         abort();
 }
 
@@ -221,6 +253,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world_fill(&w);
     if (data[0] & 0x80 && w.mode != INSN_MODE_64) {
         task_run(&w);
+        return 0;
+    }
+    if (data[0] & 0x40) {
+        interrupt_run(&w);
         return 0;
     }
     memcpy(before, w.regs, sizeof(before));

@@ -6,7 +6,7 @@ import pytest
 from keel import vm_output
 
 GROUPS = ["cpuid", "msr", "x2apic", "ports", "string", "exceptions", "delivery", "debug", "cr", "pcid", "xsave", "cache",
-          "instructions", "lapic", "ioapic", "hpet", "nmi", "hlt", "timer", "pv", "hv", "clocks", "modes", "mmio"]
+          "instructions", "lapic", "ioapic", "hpet", "nmi", "hlt", "timer", "pv", "hv", "clocks", "modes", "mmio", "stack"]
 
 # What the guest does to end itself: its VM's state, the reason, how the machine ends.
 FAULTS = {

@@ -103,6 +103,11 @@ static bool fake_nmi_blocked(struct vcpu *v)
     (void)v;
     return fake.nmi_blocked;
 }
+static void fake_set_nmi_blocked(struct vcpu *v, bool blocked)
+{
+    (void)v;
+    fake.nmi_blocked = blocked;
+}
 static void fake_inject(struct vcpu *v, const struct event *e)
 {
     (void)v;
@@ -136,6 +141,7 @@ static const struct vcpu_ops fake_ops = {
     .set_shadow = fake_set_shadow,
     .can_inject = fake_can_inject,
     .nmi_blocked = fake_nmi_blocked,
+    .set_nmi_blocked = fake_set_nmi_blocked,
     .inject = fake_inject,
     .inject_interrupt = fake_inject_interrupt,
     .window = fake_window,
@@ -181,10 +187,10 @@ uint64_t vm_now(const struct vm *vm)
     (void)vm;
     return fake.now;
 }
-bool vmfault_touch(struct vcpu *vcpu, gpa_t gpa)
+bool vmfault_touch(struct vcpu *vcpu, const struct exit_memory *access)
 {
     fake.touched++;
-    return gmem_guest_writable(&vcpu->vm->mem, gpa, 1);
+    return gmem_guest_writable(&vcpu->vm->mem, access->gpa, 1);
 }
 void exit_failed(struct vcpu *vcpu, const char *why)
 {

@@ -11,6 +11,8 @@
 #define GDT       0x2000u
 #define OLD       0x3000u
 #define NEW       0x4000u
+#define PAGES     0x6000u
+#define IDT       0x7000u
 #define SEL_OLD   0x18
 #define SEL_NEW   0x20
 
@@ -165,10 +167,22 @@ static uint32_t saved_rip(void)
     return rip;
 }
 
+/* One page of 4 MiB, in this task and in the new one. */
+static void paging_make(void)
+{
+    put64(PAGES, 0xe7);
+    put64(NEW + 0x1c, PAGES);
+    put64(NEW + 0x20, RFLAGS_FIXED1 << 32 | 0x1234);
+    fake.regs[REG_CR0] |= CR0_PG;
+    fake.regs[REG_CR3] = PAGES;
+    fake.regs[REG_CR4] = CR4_PSE;
+}
+
 static void task_by_call(void **state)
 {
     (void)state;
     tasks_make();
+    paging_make();
     exit_task_switch(&fake.vcpu, SEL_NEW, TASK_CALL);
     assert_null(fake.failed);
     assert_int_equal(saved_rip(), CODE + 2);
@@ -226,6 +240,118 @@ static void task_refused(void **state)
     assert_int_equal(fake.vcpu.rip, CODE);
 }
 
+static void idt_make(uint8_t vector)
+{
+    tasks_make();
+    put64(IDT + 8u * vector, 0x00008e0000081234);
+    fake.segs[SEG_IDTR] = (struct vcpu_segment){.base = IDT, .limit = 0x7ff};
+    fake.segs[SEG_SS].base = DEVICE - 0x800;
+    fake.regs[REG_RSP] = 0x1000;
+}
+
+static void deliver(const struct event *event)
+{
+    struct exit_memory access = {.gpa = DEVICE + 0x7fc, .write = true, .event = true};
+
+    fake.vcpu.events.reinject = *event;
+    exit_memory(&fake.vcpu, &access);
+    assert_false(fake.vcpu.events.reinject.valid);
+    assert_null(fake.failed);
+}
+
+/* An event whose frame goes to a device isn't the access of the instruction that it has interrupted. */
+static void event_is_delivered(void **state)
+{
+    static const struct event interrupt = {.valid = true, .vector = 0x30, .type = EVENT_INTERRUPT};
+    static const struct event nmi = {.valid = true, .vector = EXC_NMI, .type = EVENT_NMI};
+    static const struct event page_fault = {
+        .valid = true, .vector = EXC_PF, .type = EVENT_EXCEPTION, .has_error = true, .error = 6};
+    static const struct event software = {
+        .valid = true, .vector = 0x80, .type = EVENT_SOFT_INT, .insn_len = 2};
+
+    (void)state;
+    idt_make(0x30);
+    deliver(&interrupt);
+    assert_int_equal(fake.vcpu.rip, 0x1234);
+    assert_int_equal(accesses, 3);
+    assert_int_equal(seen[0].addr, 0x7fc);
+    assert_int_equal(seen[0].value, RFLAGS_IF | RFLAGS_FIXED1);
+    assert_int_equal(seen[2].value, CODE);
+    assert_false(fake.regs[REG_RFLAGS] & RFLAGS_IF);
+    set_up(NULL);
+    idt_make(EXC_PF);
+    deliver(&page_fault);
+    assert_int_equal(accesses, 4);
+    assert_int_equal(seen[0].value, RFLAGS_IF | RFLAGS_FIXED1 | RFLAGS_RF);
+    assert_int_equal(seen[3].value, 6);
+    set_up(NULL);
+    idt_make(0x80);
+    deliver(&software); /* of ring 0; goes on behind the instruction */
+    assert_int_equal(seen[2].value, CODE + 2);
+    set_up(NULL);
+    idt_make(EXC_NMI);
+    deliver(&nmi);
+    assert_true(fake.nmi_blocked);
+    ram[0x1234] = 0xcf;
+    fake.regs[REG_RSP] = 0x1000;
+    fake.segs[SEG_SS].base = 0;
+    put64(0x1000, 0x0800000555);
+    put64(0x1008, RFLAGS_FIXED1);
+    emulate_mmio(&fake.vcpu, &(struct exit_memory){.gpa = DEVICE});
+    assert_int_equal(fake.vcpu.rip, 0x555);
+    assert_false(fake.nmi_blocked); /* IRET */
+}
+
+/* A page fault whose delivery takes another fault is a double fault; an interrupt is lost by it, as it has been taken. */
+static void event_faults(void **state)
+{
+    static const struct event interrupt = {.valid = true, .vector = 0x31, .type = EVENT_INTERRUPT};
+    static const struct event page_fault = {
+        .valid = true, .vector = EXC_PF, .type = EVENT_EXCEPTION, .has_error = true, .error = 6};
+
+    (void)state;
+    idt_make(0x30);
+    deliver(&interrupt);
+    assert_int_equal(fake.vcpu.events.exception.vector, EXC_GP);
+    assert_int_equal(fake.vcpu.events.exception.error, 0x31 * 8 + 3);
+    set_up(NULL);
+    idt_make(0x30);
+    deliver(&page_fault);
+    assert_int_equal(fake.vcpu.events.exception.vector, EXC_DF);
+}
+
+/* A step ends behind what it has stepped over, jumps and parts of a REP included; not behind a POPF that sets TF. */
+static void steps_end(void **state)
+{
+    static const struct {
+        uint8_t code[4];
+        uint64_t before, after; /* TF, and whether #DB comes */
+    } rows[] = {
+        {{0x8b, 0x03}, RFLAGS_TF, 1}, /* mov eax, [ebx] */
+        {{0xff, 0x23}, RFLAGS_TF, 1}, /* jmp [ebx] */
+        {{0xff, 0x23}, 0, 0},         /* the same */
+        {{0xf3, 0xa4}, RFLAGS_TF, 1}, /* rep movsb */
+        {{0x9d}, 0, 0},               /* popf, which sets it */
+        {{0x9d}, RFLAGS_TF, 1},       /* popf under it */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        set_up(NULL);
+        fake.regs[REG_RFLAGS] = RFLAGS_FIXED1 | rows[i].before;
+        fake.vcpu.gpr[REG_RCX] = 3;
+        fake.vcpu.gpr[REG_RSI] = DEVICE;
+        fake.vcpu.gpr[REG_RDI] = 0x3000;
+        fake.regs[REG_RSP] = 0x3000;
+        put64(0x3000, RFLAGS_TF | RFLAGS_FIXED1);
+        run(rows[i].code, sizeof rows[i].code, false);
+        assert_null(fake.failed);
+        assert_int_equal(fake.vcpu.events.exception.valid, rows[i].after);
+        if (rows[i].code[0] == 0xf3)
+            assert_int_equal(fake.vcpu.gpr[REG_RCX], 2); /* one step, one byte */
+    }
+}
+
 static void task_trap(void **state)
 {
     (void)state;
@@ -248,6 +374,9 @@ int main(void)
         cmocka_unit_test_setup(task_by_event, set_up),
         cmocka_unit_test_setup(task_refused, set_up),
         cmocka_unit_test_setup(task_trap, set_up),
+        cmocka_unit_test_setup(event_is_delivered, set_up),
+        cmocka_unit_test_setup(event_faults, set_up),
+        cmocka_unit_test_setup(steps_end, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

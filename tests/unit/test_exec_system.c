@@ -250,8 +250,6 @@ static void test_far_jump(void **state)
     assert_int_equal(f->segs[SEG_CS].selector, 0x58); /* the level stays */
     put64(f, DATA, 0x1000000123);
     expect_fault(f, RUN(f, INSN_MODE_32, 0xff, 0x2b), EXC_GP, 0x10);
-    put64(f, DATA, 0x6000000123);
-    assert_int_equal(RUN(f, INSN_MODE_32, 0xff, 0x2b), ERR_NOTSUP);
 }
 
 static void test_far_call(void **state)
@@ -348,12 +346,90 @@ static void test_tables(void **state)
     f->segs[SEG_GDTR].base = 0x123456789abc;
     assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x01, 0x03), EMUL_DONE); /* sgdt */
     assert_int_equal(get64(f, DATA), 0x123456789abc0067);
+    f->regs[REG_CR0] |= CR0_TS;
+    put64(f, DATA + 16, CR0_MP);
+    assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x01, 0x73, 16), EMUL_DONE); /* lmsw [rbx + 10h]: PE stays */
+    assert_int_equal(f->regs[REG_CR0], CR0_PE | CR0_PG | CR0_MP);
     assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x01, 0x1b), EMUL_DONE); /* lidt */
     assert_int_equal(f->segs[SEG_IDTR].base, 0x123456789abc);
     assert_int_equal(f->segs[SEG_IDTR].limit, 0x67);
     f->segs[SEG_SS].attr |= 3 << 5;
     expect_fault(f, RUN(f, INSN_MODE_64, 0x0f, 0x01, 0x1b), EXC_GP, 0);
     expect_fault(f, RUN(f, INSN_MODE_64, 0x0f, 0x00, 0x1b), EXC_GP, 0);
+    expect_fault(f, RUN(f, INSN_MODE_64, 0x0f, 0x01, 0x73, 16), EXC_GP, 0);
+    assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x01, 0x23), EMUL_DONE); /* smsw */
+    f->regs[REG_CR4] = CR4_UMIP;
+    expect_fault(f, RUN(f, INSN_MODE_64, 0x0f, 0x01, 0x23), EXC_GP, 0);
+    expect_fault(f, RUN(f, INSN_MODE_64, 0x0f, 0x00, 0x03), EXC_GP, 0); /* sldt */
+}
+
+/* What LAR (02) or LSL (03) of a selector leaves in EAX; ~0 without ZF. */
+static uint64_t rights_of(struct fixture *f, uint8_t opcode, uint16_t selector)
+{
+    put64(f, DATA, selector);
+    f->regs[REG_RAX] = 0;
+    assert_int_equal(RUN(f, INSN_MODE_32, 0x0f, opcode, 0x03), EMUL_DONE);
+    return f->regs[REG_RFLAGS] & RFLAGS_ZF ? f->regs[REG_RAX] : ~0ull;
+}
+
+/* VERR (reg 4) and VERW (reg 5). */
+static bool verifies(struct fixture *f, uint8_t modrm, uint16_t selector)
+{
+    put64(f, DATA, selector);
+    assert_int_equal(RUN(f, INSN_MODE_32, 0x0f, 0x00, modrm), EMUL_DONE);
+    return f->regs[REG_RFLAGS] & RFLAGS_ZF;
+}
+
+#define VERR 0x23
+#define VERW 0x2b
+
+static void test_rights(void **state)
+{
+    struct fixture *f = fixture_segments();
+
+    (void)state;
+    assert_int_equal(rights_of(f, 2, 0x08), 0x00c09b00);
+    assert_int_equal(rights_of(f, 3, 0x08), 0xffffffff);
+    assert_int_equal(rights_of(f, 2, 0x38), 0x00008900);
+    assert_int_equal(rights_of(f, 3, 0x38), 0x67);
+    assert_int_equal(rights_of(f, 2, 0x60), 0x00008c00);
+    assert_int_equal(rights_of(f, 3, 0x60), ~0ull); /* a gate has no limit */
+    assert_int_equal(rights_of(f, 2, 0), ~0ull);
+    assert_int_equal(rights_of(f, 2, 0x800), ~0ull);
+    assert_true(verifies(f, VERR, 0x28));
+    assert_false(verifies(f, VERW, 0x28)); /* read-only */
+    assert_true(verifies(f, VERW, 0x10));
+    assert_false(verifies(f, VERW, 0x08)); /* code */
+    assert_true(verifies(f, VERR, 0x08));
+    assert_false(verifies(f, VERR, 0x38)); /* no segment */
+    assert_false(verifies(f, VERR, 0x13)); /* RPL above DPL */
+    assert_true(verifies(f, VERR, 0x5b));  /* conforming */
+    f->segs[SEG_SS].attr |= 3 << 5;
+    assert_false(verifies(f, VERR, 0x10));
+    assert_int_equal(rights_of(f, 2, 0x18), 0x00c0f300);
+    f->regs[REG_RFLAGS] |= RFLAGS_VM;
+    expect_fault(f, RUN(f, INSN_MODE_16, 0x0f, 0x02, 0x07), EXC_UD, 0);
+    expect_fault(f, RUN(f, INSN_MODE_16, 0x0f, 0x00, 0x27), EXC_UD, 0);
+}
+
+/* MOVDIR64B and CLZERO write 64 bytes at once. */
+static void test_lines(void **state)
+{
+    struct fixture *f = fixture_new();
+
+    (void)state;
+    f->regs[REG_RBX] = DATA + 1;
+    f->regs[REG_RAX] = 0x840;
+    assert_int_equal(RUN(f, INSN_MODE_64, 0x66, 0x0f, 0x38, 0xf8, 0x03), EMUL_DONE);
+    assert_memory_equal(f->memory + 0x840, f->memory + DATA + 1, 64);
+    assert_int_equal(f->log[f->accesses - 1].ref.size, 64);
+    f->regs[REG_RAX] = 0x848;
+    expect_fault(f, RUN(f, INSN_MODE_64, 0x66, 0x0f, 0x38, 0xf8, 0x03), EXC_GP, 0);
+    assert_int_equal(RUN(f, INSN_MODE_64, 0x0f, 0x01, 0xfc), EMUL_DONE);
+    expect_access(f, f->accesses - 1, 0x840, 64, true, true);
+    for (uint32_t i = 0; i < 64; i++)
+        assert_int_equal(f->memory[0x840 + i], 0);
+    assert_int_not_equal(get64(f, 0x880), 0);
 }
 
 /* What isn't done is named. */
@@ -367,9 +443,7 @@ static void test_names(void **state)
         {{0xd9, 0x03}, "an x87 instruction"},
         {{0x0f, 0xae, 0x03}, "FXSAVE"},
         {{0xc5, 0xf8, 0x58, 0x03}, "an AVX instruction"},
-        {{0xff, 0x1b}, "a far call through a gate"},
-        {{0x0f, 0x01, 0x33}, "LMSW"},
-        {{0xcf}, "IRET"},
+        {{0x0f, 0x01, 0x3b}, "an instruction of groups 6 and 7"}, /* INVLPG, which accesses nothing */
     };
     struct insn insn;
 
@@ -397,6 +471,8 @@ int main(void)
         cmocka_unit_test(test_far_return),
         cmocka_unit_test(test_far_return_outward),
         cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_lines),
         cmocka_unit_test(test_names),
     };
 

@@ -112,10 +112,13 @@ static void what_waits_for_entry_stays(void **state)
 
 static void collect(uint64_t word)
 {
+    bool given_back;
+
     memset(&reinjected, 0, sizeof reinjected);
     vmcb.event_inj = 0;
     vmcb.exit_int_info = word;
-    svm_events_collect(&vcpu, &s);
+    given_back = svm_events_collect(&vcpu, &s);
+    assert_int_equal(given_back, reinjected.valid);
 }
 
 static void cut_short_events_are_given_back(void **state)

@@ -89,17 +89,16 @@ static struct fixture *fixture_tasks(uint32_t old, uint32_t new)
     return f;
 }
 
-static int change(struct fixture *f, const struct emul_task *task, bool *trap)
+static int change(struct fixture *f, const struct emul_task *task)
 {
-    return emul_task_switch(&io, f, task, trap, &f->fault);
+    return emul_task_switch(&io, f, task, &f->fault);
 }
 
 static int change_by(struct fixture *f, enum task_source source)
 {
     struct emul_task task = {.selector = SEL_NEW, .source = source, .rip = 0x155};
-    bool trap;
 
-    return change(f, &task, &trap);
+    return change(f, &task);
 }
 
 static void test_jump(void **state)
@@ -141,7 +140,7 @@ static void test_call_and_return(void **state)
 
     assert_int_equal(
         emul_task_switch(&io, f, &(struct emul_task){.selector = SEL_OLD, .source = TASK_IRET, .rip = 0x1240},
-                         &(bool){false}, &f->fault),
+                         &f->fault),
         EMUL_JUMPED);
     assert_int_equal(type_of(f, SEL_OLD), 0xb);
     assert_int_equal(type_of(f, SEL_NEW), 9);
@@ -179,20 +178,17 @@ static void test_event(void **state)
                              .error = 0x12,
                              .rip = 0x155,
                              .resumes = RFLAGS_RF};
-    bool trap;
 
     (void)state;
     put(f, NEW + 0x64, 1, 1); /* T */
-    assert_int_equal(change(f, &task, &trap), EMUL_JUMPED);
-    assert_true(trap);
+    assert_int_equal(change(f, &task), EMUL_TRAPPED);
     assert_int_equal(f->regs[REG_RSP], 0x8fc);
     assert_int_equal(word(f, 0x8fc, 4), 0x12);
     assert_int_equal(word(f, OLD + 0x24, 4), RFLAGS_FIXED1 | RFLAGS_IF | RFLAGS_RF);
     assert_int_equal(word(f, NEW, 2), SEL_OLD);
 
     f = fixture_tasks(0xb, 1);
-    assert_int_equal(change(f, &task, &trap), EMUL_JUMPED);
-    assert_false(trap);
+    assert_int_equal(change(f, &task), EMUL_JUMPED);
     assert_int_equal(f->regs[REG_RSP], 0x8fe);
     assert_int_equal(word(f, 0x8fe, 2), 0x12);
 }
