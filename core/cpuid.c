@@ -404,6 +404,13 @@ const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, uint32_t l
     return NULL;
 }
 
+uint32_t cpuid_physical_bits(const struct cpuid_table *table)
+{
+    const struct cpuid_entry *e = cpuid_find(table, 0x80000008, 0);
+
+    return e ? e->eax & 0xff : 36;
+}
+
 bool cpuid_has(const struct cpuid_table *table, uint32_t leaf, uint32_t reg, uint32_t bit)
 {
     const struct cpuid_entry *e = cpuid_find(table, leaf, 0);

@@ -44,6 +44,8 @@ struct cpuid_policy {
 void cpuid_build(struct cpuid_table *table, const struct cpuid_policy *policy);
 /* Finds the row for leaf and subleaf; NULL: zeros. */
 const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);
+/* The width of physical addresses, as the guest is told. */
+uint32_t cpuid_physical_bits(const struct cpuid_table *table);
 /* Leaves of the basic range that depend on ECX or on the vCPU's state: 1, 4, 7, 0BH, 0DH. */
 #define CPUID_VARIABLE (BIT(1) | BIT(4) | BIT(7) | BIT(0xb) | BIT(0xd))
 

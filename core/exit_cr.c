@@ -10,6 +10,26 @@
 #define CR0_DEFINED                                                                                          \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
+#define CR0_LOADS_PDPTES (CR0_PG | CR0_CD | CR0_NW)
+#define CR4_LOADS_PDPTES (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
+#define PDPTE_P          BIT(0)
+#define PDPTE_RESERVED   0x1e6ull
+
+/* Changing these bits in PAE paging loads the four page-directory pointers, and none may have reserved bits set (SDM volume 3, 4.4.1). */
+static bool exit_pdptes_valid(struct vcpu *vcpu, uint64_t cr0, uint64_t cr4)
+{
+    uint64_t reserved = ~MASK(cpuid_physical_bits(&vcpu->vm->cpuid)) | PDPTE_RESERVED, entries[4];
+
+    if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || (vcpu_get(vcpu, REG_EFER) & EFER_LME))
+        return true;
+    if (gmem_read(&vcpu->vm->mem, vcpu_get(vcpu, REG_CR3) & 0xffffffe0, entries, sizeof entries))
+        return true;
+    for (uint32_t i = 0; i < ARRAY_SIZE(entries); i++)
+        if ((entries[i] & PDPTE_P) && (entries[i] & reserved))
+            return false;
+    return true;
+}
+
 /* What MOV to CR0 refuses with #GP(0), apart from what depends on PAE's page-directory pointers. */
 static bool exit_cr0_valid(struct vcpu *vcpu, uint64_t cr0)
 {
@@ -35,7 +55,9 @@ static void exit_write_cr0(struct vcpu *vcpu, uint64_t value)
     uint64_t cr0 = (value & (CR0_DEFINED | ~0xffffffffull)) | CR0_ET;
     uint64_t efer = vcpu_get(vcpu, REG_EFER);
 
-    if (!exit_cr0_valid(vcpu, cr0)) {
+    bool loads = (cr0 ^ vcpu_get(vcpu, REG_CR0)) & CR0_LOADS_PDPTES;
+
+    if (!exit_cr0_valid(vcpu, cr0) || (loads && !exit_pdptes_valid(vcpu, cr0, vcpu_get(vcpu, REG_CR4)))) {
         event_raise_gp0(vcpu);
         return;
     }
@@ -62,7 +84,9 @@ static bool exit_cr4_valid(struct vcpu *vcpu, uint64_t cr4)
 
 static void exit_write_cr4(struct vcpu *vcpu, uint64_t cr4)
 {
-    if (!exit_cr4_valid(vcpu, cr4)) {
+    bool loads = (cr4 ^ vcpu_get(vcpu, REG_CR4)) & CR4_LOADS_PDPTES;
+
+    if (!exit_cr4_valid(vcpu, cr4) || (loads && !exit_pdptes_valid(vcpu, vcpu_get(vcpu, REG_CR0), cr4))) {
         event_raise_gp0(vcpu);
         return;
     }
@@ -73,8 +97,7 @@ static void exit_write_cr4(struct vcpu *vcpu, uint64_t cr4)
 
 static void exit_write_cr3(struct vcpu *vcpu, uint64_t value)
 {
-    const struct cpuid_entry *e = cpuid_find(&vcpu->vm->cpuid, 0x80000008, 0);
-    uint32_t bits = e ? e->eax & 0xff : 36;
+    uint32_t bits = cpuid_physical_bits(&vcpu->vm->cpuid);
     bool pcid = vcpu_get(vcpu, REG_CR4) & CR4_PCIDE;
     uint64_t cr3 = pcid ? value & ~CR3_NOFLUSH : value;
 

@@ -137,9 +137,7 @@ static bool read_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 
 static uint64_t guest_phys_mask(const struct vcpu *vcpu)
 {
-    const struct cpuid_entry *e = cpuid_find(&vcpu->vm->cpuid, 0x80000008, 0);
-
-    return MASK(e ? e->eax & 0xff : 36);
+    return MASK(cpuid_physical_bits(&vcpu->vm->cpuid));
 }
 
 /* Reserved bits and types (SDM 12.11.2). */
