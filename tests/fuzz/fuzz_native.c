@@ -33,5 +33,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     seed |= 1;
     for (int i = 0; i < CASES; i++)
         native_case(&forms[data[0] % ARRAY_SIZE(forms)]);
+    iret_case();
     return 0;
 }

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "core/x86/msr.h"
 #include "tests/unit/native_sample.h"
+
+#define GDT_SIZE 256 /* of the data: where the executor finds what the host's selectors are */
 
 /* Natively ------------------------------------------------------------------------------------------------------ */
 
@@ -75,8 +78,10 @@ static void code_stack(struct code *c, uint8_t opcode, uint8_t modrm, const void
     c->at += 4;
 }
 
-static void native_assemble(const struct sample *s)
+/* Returns where the code goes on behind the instruction. */
+static uint64_t native_assemble(const struct sample *s)
 {
+    uint64_t behind;
     struct code c = {(uint8_t *)CODE_ADDR};
 
     CODE(&c, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57); /* push rbx, rbp, r12 .. r15 */
@@ -87,6 +92,7 @@ static void native_assemble(const struct sample *s)
     for (uint32_t i = 0; i < REG_GPR_COUNT; i++)
         code_move(&c, 0x8b, i, &native_state->gpr[i]);
     code_bytes(&c, s->bytes, s->length);
+    behind = (uint64_t)c.at;
     for (uint32_t i = 0; i < REG_GPR_COUNT; i++)
         code_move(&c, 0x89, i, &native_state->gpr[i]);
     code_move(&c, 0x8b, REG_RSP, &native_state->host_rsp);
@@ -97,6 +103,7 @@ static void native_assemble(const struct sample *s)
     if (host_has(AVX))
         CODE(&c, 0xc5, 0xf8, 0x77);                                                   /* vzeroupper */
     CODE(&c, 0xfc, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3); /* cld, pop .., ret */
+    return behind;
 }
 
 /* Returns 0 or the number of the signal. */
@@ -146,9 +153,18 @@ static uint64_t machine_get(void *ctx, enum vcpu_reg reg)
 {
     const struct machine *m = ctx;
 
-    if (reg == REG_CR0)
+    switch (reg) {
+    case REG_CR0:
         return CR0_PE | CR0_PG;
-    return reg == REG_RFLAGS ? m->regs.flags : reg == REG_RIP ? CODE_ADDR : m->regs.gpr[reg];
+    case REG_CR4:
+        return CR4_PAE;
+    case REG_EFER:
+        return EFER_LMA;
+    case REG_RIP:
+        return CODE_ADDR;
+    default:
+        return reg == REG_RFLAGS ? m->regs.flags : m->regs.gpr[reg];
+    }
 }
 
 static void machine_set(void *ctx, enum vcpu_reg reg, uint64_t value)
@@ -157,7 +173,7 @@ static void machine_set(void *ctx, enum vcpu_reg reg, uint64_t value)
 
     if (reg == REG_RFLAGS)
         m->regs.flags = value;
-    else
+    else if (reg != REG_RIP)
         m->regs.gpr[reg] = value;
 }
 
@@ -184,8 +200,17 @@ static void machine_set_vector(void *ctx, uint8_t vector, const uint64_t *value,
 static void machine_get_seg(void *ctx, enum vcpu_seg seg, struct vcpu_segment *out)
 {
     (void)ctx;
+    if (seg == SEG_GDTR)
+        *out = (struct vcpu_segment){.base = DATA_ADDR, .limit = GDT_SIZE - 1};
+    else
+        *out = (struct vcpu_segment){.attr = 0xf3}; /* ring 3 */
+}
+
+static void machine_set_seg(void *ctx, enum vcpu_seg seg, const struct vcpu_segment *in)
+{
+    (void)ctx;
     (void)seg;
-    *out = (struct vcpu_segment){.attr = 0xf3}; /* ring 3 */
+    (void)in;
 }
 
 static bool machine_has(void *ctx, enum emul_feature feature)
@@ -199,6 +224,7 @@ static const struct emul_io machine_io = {.read = machine_read,
                                           .get = machine_get,
                                           .set = machine_set,
                                           .get_seg = machine_get_seg,
+                                          .set_seg = machine_set_seg,
                                           .get_vector = machine_get_vector,
                                           .set_vector = machine_set_vector,
                                           .has = machine_has};
@@ -269,9 +295,45 @@ static void sample_check(const struct sample *s)
     result = emul_run(&machine_io, &emulated, &insn, &fault);
     if (number == SIGFPE && result == EMUL_FAULT && fault.vector == EXC_DE)
         return;
-    if (number || result)
+    if (number || (result && result != EMUL_JUMPED))
         sample_fail(s, "result", (uint64_t)result, (uint64_t)number);
     compare(s, &emulated, &native);
+}
+
+/* IRET ---------------------------------------------------------------------------------------------------------- */
+
+#define IRET_FLAGS                                                                                           \
+    (STATUS | RFLAGS_DF | RFLAGS_ID | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_RF | RFLAGS_VM | BIT(19) | BIT(20))
+
+static const struct form iret = {"iret", 0, 0xcf, -1, IMM_NO, STACK | NO_MODRM, RFLAGS_RF, 0, ALWAYS};
+
+static void iret_frame(struct sample *s, uint64_t rip, uint16_t cs, uint16_t ss)
+{
+    const uint64_t words[] = {rip, cs, support_random(&seed) & IRET_FLAGS, support_random(&seed), ss};
+    uint8_t *at = s->start.data + (s->start.regs.gpr[REG_RSP] - DATA_ADDR);
+
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        memcpy(at + i * s->size, &words[i], s->size);
+}
+
+/* To behind itself, in ring 3: with flags of which it may not take all, and with any stack pointer. */
+static void iret_case(void)
+{
+    static struct sample s;
+    uint16_t cs, ss;
+
+    __asm__("mov %%cs, %0; mov %%ss, %1" : "=r"(cs), "=r"(ss));
+    s = (struct sample){.form = &iret, .size = pick(2) ? 8 : 4};
+    sample_machine(&s);
+    if (s.size == 8)
+        put(&s, 0x48);
+    put(&s, 0xcf);
+    if (cs / 8 * 8 + 8 > GDT_SIZE || ss / 8 * 8 + 8 > GDT_SIZE)
+        NATIVE_FAIL("the host's selectors");
+    put_le64(s.start.data + cs / 8 * 8, 0x00affb000000ffff);
+    put_le64(s.start.data + ss / 8 * 8, 0x00cff3000000ffff);
+    iret_frame(&s, native_assemble(&s), cs, ss);
+    sample_check(&s);
 }
 
 /* The stack pointer may be anything when a signal comes. cmocka sets its own handlers before each test. */

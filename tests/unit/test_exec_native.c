@@ -4,6 +4,7 @@
 #include "tests/unit/native_bench.h"
 
 #define CASES 200000
+#define IRETS 20000
 
 static void test_against_processor(void **state)
 {
@@ -16,6 +17,14 @@ static void test_against_processor(void **state)
     for (uint32_t i = 0; i < ARRAY_SIZE(forms); i++)
         if (!done[i])
             print_message("%s: this processor doesn't have it\n", forms[i].name);
+}
+
+static void test_iret_against_processor(void **state)
+{
+    (void)state;
+    signals_take();
+    for (uint32_t i = 0; i < IRETS; i++)
+        iret_case();
 }
 
 static int setup(void **state)
@@ -32,6 +41,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_processor),
+        cmocka_unit_test(test_iret_against_processor),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
