@@ -218,6 +218,8 @@ static void attack_device(struct vdev *d, bool two)
         attack_changing(d);
     attack_registers(d);
     settle(d, "all");
+    attack_reset(d);
+    settle(d, "a function level reset");
     vdev_set_status(d, 0);
     expect("attack.reset", vdev_status(d), 0);
     pci_enable(d->slot, false);
@@ -225,7 +227,7 @@ static void attack_device(struct vdev *d, bool two)
 
 void attack_run(uint32_t cpus)
 {
-    static const uint32_t kinds[] = {1, 2, 3, 4, 5, 19};
+    static const uint32_t kinds[] = {1, 2, 3, 4, 5, 8, 19};
     uint64_t rom = words_sum(ROM, 0x10000);
     uint32_t devices = 0;
     struct vdev d;

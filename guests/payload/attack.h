@@ -6,6 +6,7 @@
 uint32_t attack_random(void);
 /* Registers of a virtio device in its memory, and by the window in its configuration space (attack_pci.c). */
 void attack_registers(struct vdev *d);
+void attack_reset(struct vdev *d);
 /* Configuration space of all functions; they are as before afterwards. */
 void attack_functions(void);
 /* Afterwards (attack_works.c). */

@@ -9,6 +9,9 @@
 #define BAR(n)      (0x10 + 4 * (n))
 #define CONFIG_END  0x100
 #define WINDOW_TYPE 5
+#define CAP_AF      0x13 /* advanced features: a function level reset */
+#define AF_CONTROL  4
+#define AF_RESET    1
 #define DATA        (ARENA + 0x20000)
 
 /* One of any size, which needn't be one that the register has. */
@@ -65,6 +68,24 @@ void attack_registers(struct vdev *d)
         else
             (void)pci_read(d->slot, window + 16);
     }
+}
+
+/* The function's own reset, with buffers in its queues: it decodes nothing then, and comes back where it was. */
+void attack_reset(struct vdev *d)
+{
+    uint32_t cap = pci_cap(d->slot, CAP_AF, 0), command = pci_read(d->slot, COMMAND) & 0xffff;
+    uint64_t place = pci_bar(d->slot, 0);
+    const struct vq_part part = {(void *)DATA, 4096, true};
+
+    check("attack.reset-capability", cap);
+    for (uint32_t i = 0; i < d->queues; i++)
+        vq_put(d, i, 0, &part, 1);
+    pci_write(d->slot, cap + AF_CONTROL, AF_RESET);
+    if (pci_bar(d->slot, 0) != 0 || (pci_read(d->slot, COMMAND) & 0xffff) != 0)
+        expect("attack.decodes", pci_bar(d->slot, 0), 0);
+    pci_bar_set(d->slot, 0, place);
+    pci_write(d->slot, COMMAND, command);
+    expect("attack.function-reset", vdev_status(d), 0);
 }
 
 /* -- configuration space ------------------------------------------------------------------------------------------ */
