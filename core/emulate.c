@@ -444,6 +444,8 @@ static __attribute__((noinline)) void emulate_unknown(struct vcpu *vcpu, const s
     const uint8_t *bytes = access->bytes;
     size_t len = access->bytes_len;
 
+    if (vmfault_guest(vcpu, access)) /* here, where no known access pays for it */
+        return;
     vcpu_ops->get_code(vcpu, &code);
     if (len == 0) {
         bytes = fetched;
@@ -457,7 +459,7 @@ static __attribute__((noinline)) void emulate_unknown(struct vcpu *vcpu, const s
 
 void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access)
 {
-    if (!LIKELY(emulate_known(vcpu, access)) && !vmfault_guest(vcpu, access))
+    if (!LIKELY(emulate_known(vcpu, access)))
         emulate_unknown(vcpu, access);
 }
 
