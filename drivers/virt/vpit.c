@@ -51,14 +51,26 @@ static void channel_start(struct vpit_channel *c, uint64_t tick)
     c->held = 0;
 }
 
-/* At the end of a period, a new count takes over. */
-static void channel_sync(struct vpit_channel *c, uint64_t tick)
+static NOINLINE void channel_take_over(struct vpit_channel *c, uint64_t tick)
 {
-    if (c->state != VPIT_RUNNING || !mode_periodic(c->mode) || c->next == 0 || tick < c->next_at)
+    if (c->state != VPIT_RUNNING || !mode_periodic(c->mode) || tick < c->next_at)
         return;
     c->start = c->next_at;
     c->count = c->next;
     c->next = 0;
+}
+
+/* At the end of a period, a new count takes over. */
+static inline void channel_sync(struct vpit_channel *c, uint64_t tick)
+{
+    if (UNLIKELY(c->next))
+        channel_take_over(c, tick);
+}
+
+/* The output in mode 0: the count has come to its end. */
+static inline bool channel_ended(const struct vpit_channel *c, uint64_t tick)
+{
+    return c->state != VPIT_IDLE && channel_elapsed(c, tick) >= c->count;
 }
 
 static bool channel_out(const struct vpit_channel *c, uint64_t tick)
@@ -66,7 +78,7 @@ static bool channel_out(const struct vpit_channel *c, uint64_t tick)
     uint64_t elapsed = channel_elapsed(c, tick);
 
     if (c->mode == 0)
-        return c->state != VPIT_IDLE && elapsed >= c->count;
+        return channel_ended(c, tick);
     if (c->state == VPIT_IDLE || c->count == 0)
         return true;
     switch (c->mode) {
@@ -292,8 +304,11 @@ static void mode_write(struct vpit_channel *c, uint8_t word)
 {
     uint8_t mode = word >> 1 & 7;
 
+    if (mode > 5)
+        mode -= 4; /* 6 and 7 are 2 and 3 */
     *c = (struct vpit_channel){
-        .mode = mode > 5 ? mode - 4 : mode, /* 6 and 7 are 2 and 3 */
+        .mode = mode,
+        .rare = mode != 0 && mode != 2,
         .access = word >> 4 & 3,
         .bcd = word & 1,
         .gate = c->gate,
@@ -320,14 +335,16 @@ static void control_write(struct vpit *p, uint8_t word, uint64_t now)
         channel0_changed(p);
 }
 
-static uint8_t count_read(struct vpit_channel *c, uint64_t tick)
+static NOINLINE enum bus_result count_read_any(struct vpit_channel *c, uint64_t tick,
+                                               struct bus_access *access)
 {
     uint16_t value = c->latch;
     bool high = c->access == ACCESS_HIGH || c->read_high;
 
     if (c->status_latched) {
         c->status_latched = false;
-        return c->status;
+        access->value = c->status;
+        return BUS_OK;
     }
     if (!c->count_latched) {
         channel_sync(c, tick);
@@ -337,48 +354,80 @@ static uint8_t count_read(struct vpit_channel *c, uint64_t tick)
         c->read_high = !c->read_high;
     if (!c->read_high)
         c->count_latched = false;
-    return (uint8_t)(high ? value >> 8 : value);
+    access->value = high ? value >> 8 : value & 0xff;
+    return BUS_OK;
+}
+
+/* Who reads counts over and over doesn't latch them, and uses mode 0 or 2. */
+static NOINLINE enum bus_result count_read(struct vpit_channel *c, struct bus_access *access)
+{
+    uint64_t tick = ticks_at(access->now, VPIT_HZ), elapsed;
+    bool high = c->access == ACCESS_HIGH || c->read_high;
+
+    if (c->status_latched || c->count_latched || c->bcd || c->rare || UNLIKELY(c->next))
+        return count_read_any(c, tick, access);
+    elapsed = channel_elapsed(c, tick);
+    if (c->mode == 2 && c->count)
+        elapsed %= c->count;
+    c->read_high ^= c->access == (ACCESS_LOW | ACCESS_HIGH);
+    access->value = (uint8_t)((c->count - elapsed) >> (high ? 8 : 0));
+    return BUS_OK;
+}
+
+/* All but reads of a count. */
+static NOINLINE enum bus_result ports_other(struct vpit *p, struct bus_access *access)
+{
+    if (access->size != 1)
+        return isa_split(vpit_ports, p, access);
+    if (!access->write)
+        return BUS_UNCLAIMED; /* the control port */
+    if (access->addr == PORT_CONTROL)
+        control_write(p, (uint8_t)access->value, access->now);
+    else
+        count_write(p, &p->channels[access->addr], (uint8_t)access->value, ticks_at(access->now, VPIT_HZ));
+    return BUS_OK;
 }
 
 enum bus_result vpit_ports(void *dev, struct bus_access *access)
 {
     struct vpit *p = dev;
 
-    if (UNLIKELY(access->size != 1))
-        return isa_split(vpit_ports, dev, access);
-    if (access->addr == PORT_CONTROL) {
-        if (!access->write)
-            return BUS_UNCLAIMED;
-        control_write(p, (uint8_t)access->value, access->now);
-    } else if (access->write) {
-        count_write(p, &p->channels[access->addr], (uint8_t)access->value, ticks_at(access->now, VPIT_HZ));
+    if (access->size != 1 || access->write || access->addr == PORT_CONTROL)
+        return ports_other(p, access);
+    return count_read(&p->channels[access->addr], access);
+}
+
+static inline uint8_t port61_value(const struct vpit *p, uint64_t now, bool out)
+{
+    return p->port61 | (out ? PORT61_OUT2 : 0) | (now / REFRESH_NS % 2 ? PORT61_REFRESH : 0);
+}
+
+static NOINLINE enum bus_result port61_other(struct vpit *p, struct bus_access *access)
+{
+    struct vpit_channel *c = &p->channels[2];
+    uint64_t tick = ticks_at(access->now, VPIT_HZ);
+
+    if (access->size != 1)
+        return isa_split(vpit_port61, p, access);
+    if (access->write) {
+        p->port61 = access->value & PORT61_KEPT;
+        channel_set_gate(c, p->port61 & PORT61_GATE2, tick);
     } else {
-        access->value = count_read(&p->channels[access->addr], ticks_at(access->now, VPIT_HZ));
+        channel_sync(c, tick);
+        access->value = port61_value(p, access->now, channel_out(c, tick));
     }
     return BUS_OK;
 }
 
-static uint8_t port61_read(struct vpit *p, uint64_t now)
-{
-    struct vpit_channel *c = &p->channels[2];
-    uint64_t tick = ticks_at(now, VPIT_HZ);
-
-    channel_sync(c, tick);
-    return p->port61 | (channel_out(c, tick) ? PORT61_OUT2 : 0) | (now / REFRESH_NS % 2 ? PORT61_REFRESH : 0);
-}
-
+/* Who reads it over and over waits for the end of a count in mode 0, which no other count can follow. */
 enum bus_result vpit_port61(void *dev, struct bus_access *access)
 {
     struct vpit *p = dev;
+    struct vpit_channel *c = &p->channels[2];
 
-    if (UNLIKELY(access->size != 1))
-        return isa_split(vpit_port61, dev, access);
-    if (access->write) {
-        p->port61 = access->value & PORT61_KEPT;
-        channel_set_gate(&p->channels[2], p->port61 & PORT61_GATE2, ticks_at(access->now, VPIT_HZ));
-    } else {
-        access->value = port61_read(p, access->now);
-    }
+    if (access->size != 1 || access->write || c->mode != 0)
+        return port61_other(p, access);
+    access->value = port61_value(p, access->now, channel_ended(c, ticks_at(access->now, VPIT_HZ)));
     return BUS_OK;
 }
 

@@ -27,10 +27,11 @@ struct vpit_channel {
     uint8_t mode;   /* 0-5 */
     uint8_t access; /* 1: low byte, 2: high byte, 3: low then high */
     uint8_t state;  /* enum vpit_state */
-    bool bcd, gate;
+    bool gate;
+    bool bcd, count_latched, status_latched;
+    bool rare;                  /* neither mode 0 nor 2: reads take longer */
     bool write_high, read_high; /* with access 3: the high byte is next */
     uint8_t written_low;
-    bool count_latched, status_latched;
     uint8_t status;
     uint16_t latch;
     uint32_t count;   /* 1 to 65536; 0: none was written */

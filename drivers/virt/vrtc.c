@@ -43,7 +43,7 @@
 #define UIP_NS     244141 /* 8 periods of the crystal */
 #define DAY        86400u
 #define NO_ALARM   UINT64_MAX
-#define NOT_SHOWN  UINT64_MAX
+#define NOT_SHOWN  BIT(63) /* a second that is never the present one */
 
 static bool divider_held(const struct vrtc *r)
 {
@@ -88,13 +88,12 @@ static uint32_t hour_from_format(const struct vrtc *r, uint8_t value)
 /* Writes the time bytes as the clock shows them at `now`. */
 static void time_show(struct vrtc *r, uint64_t now)
 {
-    uint64_t second = clock_second(r, now);
     struct calendar date;
 
-    if (second == r->shown)
+    if (now - r->shown < NS_PER_SEC)
         return;
-    r->shown = second;
-    calendar_from_seconds(&date, second);
+    r->shown = now - (now - r->origin) % NS_PER_SEC;
+    calendar_from_seconds(&date, clock_second(r, now));
     r->ram[RTC_SECOND] = to_format(r, date.second);
     r->ram[RTC_MINUTE] = to_format(r, date.minute);
     r->ram[RTC_HOUR] = hour_to_format(r, date.hour);
@@ -318,12 +317,10 @@ static uint8_t rtc_read(struct vrtc *r, uint64_t now)
     return r->ram[r->index];
 }
 
-enum bus_result vrtc_ports(void *dev, struct bus_access *access)
+static NOINLINE enum bus_result ports_other(struct vrtc *r, struct bus_access *access)
 {
-    struct vrtc *r = dev;
-
     if (access->size != 1)
-        return isa_split(vrtc_ports, dev, access);
+        return isa_split(vrtc_ports, r, access);
     if (access->addr == 0) {
         if (!access->write)
             return BUS_UNCLAIMED;
@@ -333,6 +330,18 @@ enum bus_result vrtc_ports(void *dev, struct bus_access *access)
     } else {
         access->value = rtc_read(r, access->now);
     }
+    return BUS_OK;
+}
+
+enum bus_result vrtc_ports(void *dev, struct bus_access *access)
+{
+    struct vrtc *r = dev;
+
+    /* While the time bytes are current, all but these two are just read. */
+    if (access->size != 1 || access->write || access->addr == 0 || r->index == RTC_A || r->index == RTC_C ||
+        access->now - r->shown >= NS_PER_SEC)
+        return ports_other(r, access);
+    access->value = r->ram[r->index];
     return BUS_OK;
 }
 

@@ -24,8 +24,8 @@ struct vrtc {
         weekday_shift; /* the chip just counts days of the week: what a guest set, against the real ones */
     uint64_t seconds;  /* since year 0 (calendar.h), at VM time `origin` */
     uint64_t origin;   /* a VM time, modulo 2^64: the start of the divider chain's second */
-    uint64_t shown;    /* the second that the time bytes are, or UINT64_MAX */
-    uint64_t seen;     /* the VM time up to which register C is right */
+    uint64_t shown; /* the VM time since which the time bytes are right, for a second; BIT(63): they aren't */
+    uint64_t seen;  /* the VM time up to which register C is right */
 };
 
 /* unix_time is the wall clock (seconds since 1970) at VM time 0. */

@@ -80,6 +80,29 @@ static void test_tick_conversion(void **state)
     assert_int_equal(ticks_at(3600 * NS_PER_SEC, VPIT_HZ), 3600 * VPIT_HZ);
 }
 
+static uint64_t exactly(uint64_t ns, uint64_t hz)
+{
+    return (uint64_t)((unsigned __int128)ns * hz / NS_PER_SEC);
+}
+
+/* At any time of 64 bits, and for all the crystals that there are. */
+static void test_tick_conversion_is_exact(void **state)
+{
+    uint64_t random = 7;
+
+    (void)state;
+    for (int i = 0; i < 300000; i++) {
+        uint64_t ns = support_random(&random) >> support_random(&random) % 64;
+
+        assert_true(ticks_at(ns, VPIT_HZ) == exactly(ns, VPIT_HZ));
+        assert_true(ticks_at(ns, 32768) == exactly(ns, 32768));
+        assert_true(ticks_at(ns, 3579545) == exactly(ns, 3579545));
+        assert_true(ticks_at(ns, 14318180) == exactly(ns, 14318180));
+        assert_true(ticks_at(ns, NS_PER_SEC - 1) == exactly(ns, NS_PER_SEC - 1));
+    }
+    assert_true(ticks_at(UINT64_MAX, VPIT_HZ) == exactly(UINT64_MAX, VPIT_HZ));
+}
+
 static void test_periodic_rate(void **state)
 {
     (void)state;
@@ -325,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_tick_conversion, start),
+        cmocka_unit_test_setup(test_tick_conversion_is_exact, start),
         cmocka_unit_test_setup(test_periodic_rate, start),
         cmocka_unit_test_setup(test_one_shots, start),
         cmocka_unit_test_setup(test_shutdown, start),
