@@ -31,6 +31,7 @@ void msr_bitmap_fill(void *bitmap)
         bitmap_pass(bitmap, BITMAP_WRITE, passed[i]);
     }
     bitmap_pass(bitmap, BITMAP_READ, MSR_TSC); /* the CPU adds the offset */
+    bitmap_pass(bitmap, BITMAP_READ, MSR_PAT); /* entries load the guest's */
 }
 
 #define X2APIC_RANGE(reg, count) (MASK(count) << (reg))
