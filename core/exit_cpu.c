@@ -162,21 +162,39 @@ static uint64_t exit_wrmsr_value(const struct vcpu *vcpu)
     return (uint32_t)vcpu->gpr[REG_RAX] | vcpu->gpr[REG_RDX] << 32;
 }
 
-static NOINLINE void exit_wrmsr_any(struct vcpu *vcpu)
+static NOINLINE void exit_wrmsr_other(struct vcpu *vcpu)
 {
-    if (LIKELY(msr_write(vcpu, (uint32_t)vcpu->gpr[REG_RCX], exit_wrmsr_value(vcpu))))
+    if (msr_write_other(vcpu, (uint32_t)vcpu->gpr[REG_RCX], exit_wrmsr_value(vcpu)))
         vcpu_advance(vcpu);
     else
         event_raise_gp0(vcpu);
 }
 
-void exit_wrmsr(struct vcpu *vcpu)
+static NOINLINE void exit_wrmsr_any(struct vcpu *vcpu)
+{
+    if (LIKELY(msr_write_known(vcpu, (uint32_t)vcpu->gpr[REG_RCX], exit_wrmsr_value(vcpu))))
+        vcpu_advance(vcpu);
+    else
+        exit_wrmsr_other(vcpu);
+}
+
+static NOINLINE void exit_wrmsr_x2apic(struct vcpu *vcpu, uint32_t reg)
 {
     uint64_t value = exit_wrmsr_value(vcpu);
 
-    vcpu->stats.exits[STATS_WRMSR]++;
-    if (LIKELY(exit_x2apic(vcpu, (uint32_t)vcpu->gpr[REG_RCX], true, &value)))
+    if (LIKELY(access_x2apic(vcpu, reg, true, &value)))
         vcpu_advance(vcpu);
+    else
+        exit_wrmsr_other(vcpu);
+}
+
+void exit_wrmsr(struct vcpu *vcpu)
+{
+    uint32_t x2apic = (uint32_t)vcpu->gpr[REG_RCX] - MSR_X2APIC_BASE;
+
+    vcpu->stats.exits[STATS_WRMSR]++;
+    if (x2apic < X2APIC_USED)
+        exit_wrmsr_x2apic(vcpu, x2apic);
     else
         exit_wrmsr_any(vcpu);
 }

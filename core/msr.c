@@ -391,12 +391,17 @@ static __attribute__((noinline)) const struct msr_row *msr_search(struct vcpu *v
     return NULL;
 }
 
+static inline bool msr_row_has(const struct msr_row *row, uint32_t msr)
+{
+    return msr >= row->first && msr <= row->last;
+}
+
 /* Most accesses are to the same few rows: first looks where the last one was. */
 static inline const struct msr_row *msr_find(struct vcpu *vcpu, uint32_t msr)
 {
     const struct msr_row *row = &msr_rows[vcpu->msr_row];
 
-    return LIKELY(msr >= row->first && msr <= row->last) ? row : msr_search(vcpu, msr);
+    return LIKELY(msr_row_has(row, msr)) ? row : msr_search(vcpu, msr);
 }
 
 static void msr_log_refused(struct vcpu *vcpu, uint32_t msr, bool write, uint64_t value)
@@ -434,7 +439,7 @@ bool msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
     return msr_read_other(vcpu, msr, value);
 }
 
-static __attribute__((noinline)) bool msr_write_other(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+bool msr_write_other(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     bool claimed, ok = access_msr(vcpu, msr, true, &value, &claimed);
 
@@ -443,13 +448,20 @@ static __attribute__((noinline)) bool msr_write_other(struct vcpu *vcpu, uint32_
     return ok;
 }
 
-bool msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static NOINLINE bool msr_write_found(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-    const struct msr_row *row = msr_find(vcpu, msr);
+    const struct msr_row *row = msr_search(vcpu, msr);
 
-    if (LIKELY(row && row->write && row->write(vcpu, msr, value)))
-        return true;
-    return msr_write_other(vcpu, msr, value);
+    return row && row->write && row->write(vcpu, msr, value);
+}
+
+bool msr_write_known(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    const struct msr_row *row = &msr_rows[vcpu->msr_row];
+
+    if (LIKELY(msr_row_has(row, msr)))
+        return LIKELY(row->write) && row->write(vcpu, msr, value);
+    return msr_write_found(vcpu, msr, value);
 }
 
 /* SeaBIOS' layout: write-back but for the 1 GiB below 4 GiB, VGA memory uncached, ROM write-protected. */

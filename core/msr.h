@@ -5,6 +5,13 @@
 
 /* Both return false if the access takes #GP(0). */
 bool msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value) MUST_CHECK;
-bool msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value) MUST_CHECK;
+static inline bool msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value) MUST_CHECK;
+/* Its two halves: by the table; and what that refuses or doesn't have. */
+bool msr_write_known(struct vcpu *vcpu, uint32_t msr, uint64_t value) MUST_CHECK;
+bool msr_write_other(struct vcpu *vcpu, uint32_t msr, uint64_t value) MUST_CHECK;
+static inline bool msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return LIKELY(msr_write_known(vcpu, msr, value)) || msr_write_other(vcpu, msr, value);
+}
 /* The values after a reset, as firmware leaves them for a kernel (memory types set up). */
 void msr_reset(struct vcpu *vcpu);

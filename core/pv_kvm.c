@@ -102,6 +102,14 @@ static void clocks_differ(struct vm *vm)
     }
 }
 
+static bool clocks_agree(const struct vm *vm)
+{
+    for (uint32_t i = 1; i < vm->vcpu_count; i++)
+        if (vm->vcpus[i]->tsc_adjust != vm->vcpus[0]->tsc_adjust)
+            return false;
+    return true;
+}
+
 void pv_tsc_adjusted(struct vcpu *vcpu)
 {
     struct vm *vm = vcpu->vm;
@@ -110,9 +118,8 @@ void pv_tsc_adjusted(struct vcpu *vcpu)
         hv_tsc_adjusted(vcpu);
     if (vm->pv.kind != PV_KVM)
         return;
-    for (uint32_t i = 0; i < vm->vcpu_count && !vm->pv.clocks_differ; i++)
-        if (vm->vcpus[i]->tsc_adjust != vcpu->tsc_adjust)
-            clocks_differ(vm);
+    if (vm->vcpu_count > 1 && !vm->pv.clocks_differ && !clocks_agree(vm))
+        clocks_differ(vm);
     if (vcpu->pv.system_time & PV_ENABLED)
         clock_write(vcpu);
 }
