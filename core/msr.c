@@ -58,10 +58,15 @@ static bool write_zero_only(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return value == 0;
 }
 
+static inline uint64_t guest_tsc(const struct vcpu *vcpu)
+{
+    return rdtsc() + vcpu->vm->tsc_offset + vcpu->tsc_adjust;
+}
+
 static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
     (void)msr;
-    *value = rdtsc() + vcpu->vm->tsc_offset + vcpu->tsc_adjust;
+    *value = guest_tsc(vcpu);
     return true;
 }
 
@@ -69,7 +74,7 @@ static void tsc_adjust_set(struct vcpu *vcpu, uint64_t adjust)
 {
     vcpu->tsc_adjust = adjust;
     vcpu_ops->tsc_offset(vcpu, vcpu->vm->tsc_offset + adjust);
-    vcpu->irqchip->tsc_adjusted(vcpu->irqchip_ctx, adjust);
+    vcpu->irqchip->tsc_moved(vcpu->irqchip_ctx, guest_tsc(vcpu));
     pv_tsc_adjusted(vcpu);
 }
 
@@ -309,14 +314,14 @@ static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 static bool read_deadline(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
     (void)msr;
-    *value = vcpu->irqchip->get_deadline(vcpu->irqchip_ctx);
+    *value = vcpu->irqchip->get_deadline(vcpu->irqchip_ctx, guest_tsc(vcpu));
     return true;
 }
 
 static bool write_deadline(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     (void)msr;
-    vcpu->irqchip->set_deadline(vcpu->irqchip_ctx, value);
+    vcpu->irqchip->set_deadline(vcpu->irqchip_ctx, value, guest_tsc(vcpu));
     return true;
 }
 

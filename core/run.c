@@ -16,9 +16,10 @@
 /* A core's own; only `look` is written by others. */
 struct run_core {
     struct timer_queue timers; /* host time */
-    uint64_t armed;    /* host TSC that the LAPIC timer is set to, so that it is written only for a change */
-    uint64_t slice;    /* host TSC at which the running vCPU has to go */
-    uint64_t deadline; /* host TSC at which the guest has to leave: for a timer or the slice */
+    uint64_t armed; /* host TSC that the LAPIC timer is set to, so that it is written only for a change */
+    uint64_t slice; /* host TSC at which the running vCPU has to go */
+    uint64_t due;   /* host TSC at which the core itself has something to do: a timer, or the slice's end */
+    uint64_t deadline;   /* host TSC at which the guest has to leave: for that or a timer of its own */
     struct vcpu *loaded; /* whose registers are here; it may be halted */
     uint64_t events;     /* interrupts that were about a vCPU's events alone */
     bool look;           /* the queue has changed for this core */
@@ -305,24 +306,41 @@ static void run_look_begin(struct vcpu *vcpu)
     __atomic_store_n(&vcpu->look, 0, __ATOMIC_SEQ_CST);
 }
 
-/* Runs those that are due. */
-static void run_guest_timers(struct vcpu *vcpu)
+/* When the vCPU has to run for a timer. */
+static inline uint64_t run_wake(const struct vcpu *vcpu)
+{
+    return MIN(vcpu->wake_tsc, vcpu->alarm);
+}
+
+static void run_timer_queues(struct vcpu *vcpu)
 {
     struct vm *vm = vcpu->vm;
-    uint64_t now;
+    uint64_t now = vm_now(vm);
 
-    run_update_wake(vcpu);
-    if (LIKELY(rdtsc() < vcpu->wake_tsc))
-        return;
-    now = vm_now(vm);
     timer_queue_run(&vcpu->timers, now);
     if (vcpu->index == 0 && timer_queue_next(&vm->timers) <= now) {
         lock_take(&vm->devices);
         timer_queue_run(&vm->timers, now);
         lock_drop(&vm->devices);
     }
-    run_look_begin(vcpu); /* events that they have brought about are seen to next */
     run_update_wake(vcpu);
+}
+
+/* Runs those that are due. */
+static void run_guest_timers(struct vcpu *vcpu)
+{
+    uint64_t tsc = rdtsc();
+
+    run_update_wake(vcpu);
+    if (LIKELY(tsc < run_wake(vcpu)))
+        return;
+    if (tsc >= vcpu->alarm) {
+        vcpu->alarm = TIMER_NEVER;
+        vcpu->irqchip->deadline_due(vcpu->irqchip_ctx);
+    }
+    if (tsc >= vcpu->wake_tsc)
+        run_timer_queues(vcpu);
+    run_look_begin(vcpu); /* events that they have brought about are seen to next */
 }
 
 /* The host TSC at which this core has to look at its own timers. */
@@ -386,9 +404,9 @@ static void run_leave(struct vcpu *vcpu, enum trace_left why)
 /* Halted: its registers stay, as long as this core has nothing else to do. */
 static void run_block(struct run_core *core, struct vcpu *vcpu)
 {
-    if (vcpu->state == VCPU_HALTED && vcpu->wake_tsc != TIMER_NEVER) {
+    if (vcpu->state == VCPU_HALTED && run_wake(vcpu) != TIMER_NEVER) {
         timer_init(&vcpu->wakeup, &core->timers, run_wakeup);
-        timer_arm(&vcpu->wakeup, clock_ns_at(vcpu->wake_tsc));
+        timer_arm(&vcpu->wakeup, clock_ns_at(run_wake(vcpu)));
     }
     run_leave(vcpu, TRACE_HALTED);
     sched_block(&sched, this_cpu()->index, clock_now());
@@ -461,11 +479,40 @@ static bool run_can_enter(struct run_core *core, struct vcpu *vcpu)
 }
 
 /* When the guest has to leave at the latest. */
-static void run_set_deadline(struct run_core *core, const struct vcpu *vcpu)
+static inline void run_set_deadline(struct run_core *core, const struct vcpu *vcpu)
 {
-    core->deadline = MIN(MIN(vcpu->wake_tsc, core->slice), run_core_deadline(core));
+    core->deadline = MIN(run_wake(vcpu), core->due);
     if (!cap(CAP_PREEMPTION_TIMER))
         run_arm(core, core->deadline);
+}
+
+/* The same while it runs here, if a timer of its own has moved: else the run loop has to look anyway (vcpu_look). */
+static inline void run_retime(struct vcpu *vcpu)
+{
+    struct run_core *core = run_this();
+
+    core->deadline = MIN(run_wake(vcpu), core->due);
+    if (cap(CAP_PREEMPTION_TIMER))
+        vcpu_ops->set_deadline(vcpu, core->deadline);
+    else
+        run_arm(core, core->deadline);
+}
+
+void run_vcpu_timers_changed(struct timer_queue *queue, bool earlier, void *owner)
+{
+    (void)queue;
+    (void)earlier;
+    if (this_cpu()->vcpu != owner)
+        return;
+    run_update_wake(owner);
+    run_retime(owner);
+}
+
+void vcpu_set_alarm(struct vcpu *vcpu, uint64_t tsc)
+{
+    vcpu->alarm = LIKELY(tsc != TIMER_NEVER) ? tsc - vcpu->vm->tsc_offset - vcpu->tsc_adjust : TIMER_NEVER;
+    if (LIKELY(this_cpu()->vcpu == vcpu))
+        run_retime(vcpu);
 }
 
 bool run_interrupts(void)
@@ -478,15 +525,6 @@ bool run_interrupts(void)
     return cpu->interrupts == before || cpu->interrupts - core->events != others;
 }
 
-uint64_t run_deadline(struct vcpu *vcpu)
-{
-    struct run_core *core = run_this();
-
-    run_update_wake(vcpu);
-    run_set_deadline(core, vcpu);
-    return core->deadline;
-}
-
 /* All that may have to be done before an entry. False: the core is to go to another vCPU. */
 static bool run_attend(struct run_core *core, struct vcpu *vcpu)
 {
@@ -496,6 +534,7 @@ static bool run_attend(struct run_core *core, struct vcpu *vcpu)
     if (!run_slice_goes_on(core) || !run_can_enter(core, vcpu))
         return false;
     event_deliver(vcpu);
+    core->due = MIN(core->slice, run_core_deadline(core));
     run_set_deadline(core, vcpu);
     return true;
 }

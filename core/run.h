@@ -23,8 +23,8 @@ void run_start(struct vcpu *vcpu);
 uint64_t run_time(struct vcpu *vcpu);
 /* Takes the host interrupts that wait, with a vCPU loaded. True: the run loop has to look for what they have left to do. */
 bool run_interrupts(void) MUST_CHECK;
-/* For the vCPU that runs here and has LOOK_TIMERS, and nothing that needs the run loop: the host TSC at which it has to leave now. */
-uint64_t run_deadline(struct vcpu *vcpu);
+/* timer_queue.changed of a vCPU's own timers, which nobody else arms. */
+void run_vcpu_timers_changed(struct timer_queue *queue, bool earlier, void *vcpu);
 /* Does no vCPU want this core? Its own work may take as long as it likes then. */
 bool run_is_idle(void);
 /* The running vCPU of this core spins: others may go first. */

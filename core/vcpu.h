@@ -113,6 +113,7 @@ struct vcpu {
     void *apic_ctx;
     struct timer_queue timers;  /* of the LAPIC; deadlines in the VM's ns */
     uint64_t wake_ns, wake_tsc; /* when the first timer is due, VM time and host TSC; kept by core/run.c */
+    uint64_t alarm;             /* host TSC of vcpu_set_alarm; UINT64_MAX: none */
     struct timer wakeup; /* ends its HLT while no core has it; in the queue of the core that had it last */
     struct sched_entity sched;
     uint32_t signals;    /* INIT and start-up IPIs that came in: set from any core, taken by its own */
@@ -152,8 +153,7 @@ static inline void vcpu_set_rip(struct vcpu *vcpu, uint64_t rip)
 
 #define LOOK_EVENTS BIT(0) /* core/event.c has something to deliver, perhaps: not a matter for the run loop */
 #define LOOK_POSTED BIT(2) /* vcpu->vapic: a matter for the back end alone */
-#define LOOK_TIMERS BIT(3) /* its first timer has moved: the guest has to leave at another time */
-#define LOOK_SHORT  (LOOK_EVENTS | LOOK_POSTED | LOOK_TIMERS)
+#define LOOK_SHORT  (LOOK_EVENTS | LOOK_POSTED)
 #define LOOK_ALL    (LOOK_EVENTS | BIT(1))
 
 /*
@@ -177,23 +177,16 @@ static inline void vcpu_look_posted(struct vcpu *vcpu)
     __atomic_or_fetch(&vcpu->look, (uint8_t)LOOK_POSTED, __ATOMIC_RELEASE);
 }
 
-/* The same for its timers. */
-static inline void vcpu_look_timers(struct vcpu *vcpu)
-{
-    __atomic_or_fetch(&vcpu->look, (uint8_t)LOOK_TIMERS, __ATOMIC_RELEASE);
-}
-
-/* event_deliver if LOOK_EVENTS is set and nothing that needs the run loop. Returns what was set, of which LOOK_SHORT is gone; else 0. */
-static inline uint8_t vcpu_attend_events(struct vcpu *vcpu)
+/* event_deliver if LOOK_EVENTS is set and nothing that needs the run loop; LOOK_SHORT is gone then. */
+static inline void vcpu_attend_events(struct vcpu *vcpu)
 {
     uint8_t look = __atomic_load_n(&vcpu->look, __ATOMIC_RELAXED);
 
     if (!look || look & ~LOOK_SHORT)
-        return 0;
+        return;
     __atomic_and_fetch(&vcpu->look, (uint8_t)~LOOK_SHORT, __ATOMIC_SEQ_CST);
     if (look & LOOK_EVENTS)
         event_deliver(vcpu);
-    return look;
 }
 
 /* Neither the run loop nor the back end has anything to look at. */
@@ -254,3 +247,7 @@ void vcpu_kick_timers(struct vcpu *vcpu);
 void vcpu_kick_events(struct vcpu *vcpu);
 /* The same for what was posted to its vapic: with CAP_POSTED it need not leave the guest. */
 void vcpu_notify(struct vcpu *vcpu);
+/* The guest's TSC. */
+uint64_t vcpu_tsc(const struct vcpu *vcpu);
+/* irqchip->deadline_due is called when the guest's TSC has come to that, and wakes the vCPU for it; UINT64_MAX: never. By its own core. */
+void vcpu_set_alarm(struct vcpu *vcpu, uint64_t tsc);

@@ -46,6 +46,8 @@ struct vcpu_ops {
      * CAP_PREEMPTION_TIMER, ignored otherwise.
      */
     void (*run)(struct vcpu *vcpu, uint64_t deadline);
+    /* From within that: another deadline from now on. NULL where it isn't used. */
+    void (*set_deadline)(struct vcpu *vcpu, uint64_t deadline);
     uint64_t (*get)(struct vcpu *vcpu, enum vcpu_reg reg); /* RSP, RFLAGS, CR0, CR3, CR4, EFER, DR6, DR7 */
     void (*set)(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
     void (*get_seg)(struct vcpu *vcpu, enum vcpu_seg seg, struct vcpu_segment *out);

@@ -24,6 +24,11 @@ uint64_t vm_now(const struct vm *vm)
     return scale_apply(clock_ns_scale, rdtsc() - vm->tsc_start);
 }
 
+uint64_t vcpu_tsc(const struct vcpu *vcpu)
+{
+    return rdtsc() + vcpu->vm->tsc_offset + vcpu->tsc_adjust;
+}
+
 static uint32_t vm_nested_leaf(void)
 {
     return cap(CAP_NEST1G) ? 2 : cap(CAP_NEST2M) ? 1 : 0;
@@ -97,14 +102,6 @@ static void vm_timers_changed(struct timer_queue *queue, bool earlier, void *own
         vcpu_look(owner);
 }
 
-/* A vCPU's own timers are armed by nobody else. */
-static void vcpu_timers_changed(struct timer_queue *queue, bool earlier, void *owner)
-{
-    (void)queue;
-    (void)earlier;
-    vcpu_look_timers(owner);
-}
-
 struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t weight, uint32_t cap, const struct cpuset *allowed)
 {
     uint64_t before = frame_used_by(vm_owner(vm));
@@ -118,9 +115,9 @@ struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t weight, uint32_t cap, const str
     vcpu->apic_page = NO_APIC_PAGE;
     timer_queue_init(&vcpu->timers);
     vcpu->timers.lone = true;
-    vcpu->timers.changed = vcpu_timers_changed;
+    vcpu->timers.changed = run_vcpu_timers_changed;
     vcpu->timers.owner = vcpu;
-    vcpu->wake_ns = vcpu->wake_tsc = TIMER_NEVER;
+    vcpu->wake_ns = vcpu->wake_tsc = vcpu->alarm = TIMER_NEVER;
     timer_init(&vcpu->wakeup, run_timers(0), NULL);
     sched_entity_init(&vcpu->sched, weight, cap, allowed);
     vcpu->parked = true;
@@ -196,6 +193,8 @@ static void vm_time_resume(struct vm *vm)
 
         vcpu->wake_ns = TIMER_NEVER; /* has run_update_wake convert it again */
         vcpu->wake_tsc = TIMER_NEVER;
+        if (vcpu->alarm != TIMER_NEVER)
+            vcpu->alarm += gone;
         vcpu_ops->tsc_offset(vcpu, vm->tsc_offset + vcpu->tsc_adjust);
     }
 }

@@ -33,6 +33,16 @@ static void board_lapic_kick(void *ctx)
     vcpu_kick_events(((struct board_cpu *)ctx)->vcpu);
 }
 
+static uint64_t board_tsc(void *ctx)
+{
+    return vcpu_tsc(((struct board_cpu *)ctx)->vcpu);
+}
+
+static void board_alarm(void *ctx, uint64_t tsc)
+{
+    vcpu_set_alarm(((struct board_cpu *)ctx)->vcpu, tsc);
+}
+
 static void board_lapic_notify(void *ctx)
 {
     vcpu_notify(((struct board_cpu *)ctx)->vcpu);
@@ -113,11 +123,9 @@ static void board_init_ipi(void *ctx)
     vlapic_receive_init(&((struct board_cpu *)ctx)->lapic);
 }
 
-static void board_tsc_adjusted(void *ctx, uint64_t adjust)
+static void board_tsc_moved(void *ctx, uint64_t tsc)
 {
-    struct board_cpu *cpu = ctx;
-
-    vlapic_set_tsc_adjust(&cpu->lapic, adjust, vm_now(cpu->board->vm));
+    vlapic_tsc_moved(&((struct board_cpu *)ctx)->lapic, tsc);
 }
 
 /* Where there is RAM, the guest goes on to see that. */
@@ -136,18 +144,19 @@ static bool board_set_base(void *ctx, uint64_t base)
     return good;
 }
 
-static uint64_t board_get_deadline(void *ctx)
+static uint64_t board_get_deadline(void *ctx, uint64_t tsc)
 {
-    struct board_cpu *cpu = ctx;
-
-    return vlapic_deadline(&cpu->lapic, vm_now(cpu->board->vm));
+    return vlapic_deadline(&((struct board_cpu *)ctx)->lapic, tsc);
 }
 
-static void board_set_deadline(void *ctx, uint64_t deadline)
+static void board_set_deadline(void *ctx, uint64_t deadline, uint64_t tsc)
 {
-    struct board_cpu *cpu = ctx;
+    vlapic_set_deadline(&((struct board_cpu *)ctx)->lapic, deadline, tsc);
+}
 
-    vlapic_set_deadline(&cpu->lapic, deadline, vm_now(cpu->board->vm));
+static void board_deadline_due(void *ctx)
+{
+    vlapic_deadline_due(&((struct board_cpu *)ctx)->lapic);
 }
 
 static void board_written(void *ctx, uint32_t offset)
@@ -188,7 +197,8 @@ static const struct irqchip_ops board_irqchip = {
     .set_base = board_set_base,
     .get_deadline = board_get_deadline,
     .set_deadline = board_set_deadline,
-    .tsc_adjusted = board_tsc_adjusted,
+    .deadline_due = board_deadline_due,
+    .tsc_moved = board_tsc_moved,
     .receive = board_receive,
     .set_eoi_flag = board_set_eoi_flag,
     .written = board_written,
@@ -294,8 +304,8 @@ static void board_init_cpu(struct board *board, uint32_t index, const struct boa
         .tsc_deadline = config->tsc_deadline,
         .phys_bits = config->phys_bits,
         .timers = &vcpu->timers,
-        .tsc_to_ns = config->tsc_to_ns,
-        .ns_to_tsc = config->ns_to_tsc,
+        .tsc = board_tsc,
+        .alarm = board_alarm,
         .send = board_lapic_send,
         .eoi = board_lapic_eoi,
         .kick = board_lapic_kick,

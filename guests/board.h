@@ -76,7 +76,6 @@ struct board {
 
 struct board_config {
     uint64_t unix_time; /* wall clock at VM time 0 */
-    struct scale tsc_to_ns, ns_to_tsc;
     bool x2apic, tsc_deadline;
     bool debug_exit; /* the test exit port and the test device are there */
     enum config_keyboard keyboard;

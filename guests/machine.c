@@ -196,8 +196,6 @@ static int machine_board(struct vm *vm, const struct machine_spec *spec)
     struct board_devices devices;
     struct board_config config = {
         .unix_time = vm->pv.unix_time,
-        .tsc_to_ns = scale_make(clock_tsc_hz(), NS_PER_SEC),
-        .ns_to_tsc = scale_make(NS_PER_SEC, clock_tsc_hz()),
         .x2apic = cpuid_has(&vm->cpuid, 1, 2, 21),
         .tsc_deadline = cpuid_has(&vm->cpuid, 1, 2, 24),
         .phys_bits = machine_phys_bits(vm),

@@ -112,8 +112,7 @@ static inline void entry_write(const struct vcpu *vcpu, struct vmcb *vmcb)
 /* What is rare is kept out of line, so that the usual way in and out stays short. False: don't enter. */
 static __attribute__((noinline)) bool entry_hindered(struct vcpu *vcpu)
 {
-    if (UNLIKELY(vcpu_attend_events(vcpu) & LOOK_TIMERS))
-        run_deadline(vcpu); /* which arms the host's timer */
+    vcpu_attend_events(vcpu);
     return !vcpu->look && (!vcpu->attention || entry_attend(vcpu, svm_vcpu(vcpu)));
 }
 

@@ -19,11 +19,13 @@ _Static_assert(REG_RAX == 0 && REG_RCX == 1 && REG_RDX == 2 && REG_RBX == 3 && R
 #define FAR MASK(31)
 
 /*
- * For a series of entries. The low half of the TSC is enough to tell how far away a deadline is: with one that is farther, the
+ * For a series of entries, and within one. The low half of the TSC is enough to tell how far away a deadline is: with one that is farther, the
  * guest leaves once for nothing. Without one, entries need not look at the time.
  */
-static void preemption_begin(struct vmx_vcpu *v, uint64_t deadline)
+void vmx_set_deadline(struct vcpu *vcpu, uint64_t deadline)
 {
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+
     if (!cap(CAP_PREEMPTION_TIMER))
         return;
     v->timed = deadline != UINT64_MAX;
@@ -159,8 +161,7 @@ static inline void exit_act(struct vcpu *vcpu, uint64_t reason)
 
 static NOINLINE bool entry_hindered(struct vcpu *vcpu)
 {
-    if (UNLIKELY(vcpu_attend_events(vcpu) & LOOK_TIMERS))
-        preemption_begin(vmx_vcpu(vcpu), run_deadline(vcpu));
+    vcpu_attend_events(vcpu);
     return !vcpu->look && entry_attend(vcpu);
 }
 
@@ -192,7 +193,7 @@ void vmx_enter(struct vcpu *vcpu, uint64_t deadline)
     bool launched = v->launched;
     uint32_t failed;
 
-    preemption_begin(v, deadline);
+    vmx_set_deadline(vcpu, deadline);
     if (!entry_attend(vcpu))
         return;
     vmwrite(VMCS_GUEST_RIP, vcpu->rip);

@@ -208,6 +208,7 @@ static const struct vcpu_ops vmx_ops = {
     .load = vmx_load,
     .unload = vmx_unload,
     .run = vmx_enter,
+    .set_deadline = vmx_set_deadline,
     .get = vmx_get,
     .set = vmx_set,
     .get_seg = vmx_get_seg,

@@ -303,7 +303,6 @@ void vlapic_receive_init(struct vlapic *l)
 void vlapic_reset(struct vlapic *l)
 {
     l->base = VLAPIC_BASE | APIC_BASE_EN | (l->config.bsp ? APIC_BASE_BSP : 0);
-    l->tsc_adjust = 0;
     l->eoi_flag = NULL; /* what it pointed to is another system's now */
     vlapic_receive_init(l);
 }

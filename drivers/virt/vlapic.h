@@ -14,7 +14,6 @@
 #pragma once
 
 #include "core/bus.h"
-#include "core/lib/scale.h"
 #include "core/timer.h"
 #include "core/vapic.h"
 #include "drivers/virt/apic.h"
@@ -34,10 +33,12 @@ enum vlapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_ERR
 struct vlapic_config {
     uint32_t id;
     bool bsp;
-    bool x2apic, tsc_deadline;         /* offered to the guest */
-    uint32_t phys_bits;                /* of the guest's physical addresses */
-    struct timer_queue *timers;        /* the vCPU's own: runs without a lock */
-    struct scale tsc_to_ns, ns_to_tsc; /* guest TSC ticks against ns of VM time; both are 0 together */
+    bool x2apic, tsc_deadline;  /* offered to the guest */
+    uint32_t phys_bits;         /* of the guest's physical addresses */
+    struct timer_queue *timers; /* the vCPU's own: runs without a lock */
+    uint64_t (*tsc)(void *ctx); /* the guest's */
+    /* Has vlapic_deadline_due called as soon as the guest's TSC is there, once; UINT64_MAX: not any more. */
+    void (*alarm)(void *ctx, uint64_t tsc);
     /* Everything that goes to another LAPIC, and NMI, SMI, INIT and ExtINT to this one. */
     void (*send)(void *ctx, const struct apic_message *message);
     /* The guest ended a level-triggered interrupt: for the IOAPIC. */
@@ -70,10 +71,9 @@ struct vlapic {
     bool ended;               /* a single count has come to 0 and stays there, in whatever mode */
     uint64_t start;           /* when counting from initial began; modulo 2^64 */
     uint64_t deadline;        /* IA32_TSC_DEADLINE, 0 if disarmed */
-    uint64_t tsc_adjust;
-    struct timer timer;
-    uint8_t *eoi_flag; /* in guest memory; NULL: EOI is always a write */
-    bool eoi_left_out; /* bit 0 of it was set for the interrupt that is `serviced` */
+    struct timer timer;       /* for counting; TSC deadlines are config.alarm's */
+    uint8_t *eoi_flag;        /* in guest memory; NULL: EOI is always a write */
+    bool eoi_left_out;        /* bit 0 of it was set for the interrupt that is `serviced` */
     struct vlapic_config config;
 };
 
@@ -148,8 +148,11 @@ void vlapic_set_lint(void *l, uint32_t line, bool level);
 /* Does a PIC on LINT0 reach the CPU? Also if the LAPIC is disabled: INTR then goes straight through. */
 bool vlapic_takes_pic(const struct vlapic *l);
 
-/* IA32_TSC_DEADLINE. Writes do nothing unless the LVT timer is in that mode; reads give 0 after the timer fired. */
-uint64_t vlapic_deadline(struct vlapic *l, uint64_t now);
-void vlapic_set_deadline(struct vlapic *l, uint64_t deadline, uint64_t now);
-/* Guest TSC = ns_to_tsc(now) + adjust from here on (IA32_TSC_ADJUST or a write of the TSC). */
-void vlapic_set_tsc_adjust(struct vlapic *l, uint64_t adjust, uint64_t now);
+/*
+ * IA32_TSC_DEADLINE; tsc: the guest's. Writes do nothing unless the LVT timer is in that mode; reads give 0 after the timer fired.
+ */
+uint64_t vlapic_deadline(struct vlapic *l, uint64_t tsc);
+void vlapic_set_deadline(struct vlapic *l, uint64_t deadline, uint64_t tsc);
+void vlapic_deadline_due(struct vlapic *l);
+/* The guest's TSC has made a leap, to `tsc` (IA32_TSC_ADJUST or a write of the TSC). */
+void vlapic_tsc_moved(struct vlapic *l, uint64_t tsc);

@@ -26,18 +26,6 @@ static uint64_t timer_length(const struct vlapic *l)
     return timer_span(l, l->initial);
 }
 
-static uint64_t deadline_ns(const struct vlapic *l, uint64_t now)
-{
-    uint64_t tsc = scale_apply(l->config.ns_to_tsc, now) + l->tsc_adjust;
-
-    if (l->deadline <= tsc)
-        return now;
-    if (l->deadline - tsc >= DELTA_MAX)
-        return TIMER_NEVER;
-    /* One ns more than the rounded-down product: never early. */
-    return now + scale_apply(l->config.tsc_to_ns, l->deadline - tsc) + 1;
-}
-
 /* When the counting timer reaches 0 for the next time after now. */
 static uint64_t count_end(const struct vlapic *l, uint64_t now)
 {
@@ -50,19 +38,13 @@ static uint64_t count_end(const struct vlapic *l, uint64_t now)
     return elapsed < length ? l->start + length : TIMER_NEVER;
 }
 
-static void timer_deliver(struct vlapic *l)
-{
-    l->deadline = 0;
-    vlapic_lvt_deliver(l, LVT_TIMER);
-}
-
 static void timer_fire(struct timer *timer, uint64_t now)
 {
     struct vlapic *l = CONTAINER_OF(timer, struct vlapic, timer);
 
     if (timer_mode(l) == TIMER_PERIODIC)
         timer_arm(timer, MAX(count_end(l, now), now + VLAPIC_MIN_PERIOD));
-    timer_deliver(l);
+    vlapic_lvt_deliver(l, LVT_TIMER);
 }
 
 /* What has come due, but wasn't run yet, happens before the guest changes anything. */
@@ -74,23 +56,53 @@ static void timer_settle(struct vlapic *l, uint64_t now)
     }
 }
 
-/* Arms for the next event. A deadline in the past fires at once; a masked count needs no event. */
+/* Arms for the next event; a masked count needs none. In TSC-deadline mode there is no count. */
 static void timer_start(struct vlapic *l, uint64_t now)
 {
-    uint64_t next = TIMER_NEVER;
+    timer_arm(&l->timer, l->lvt[LVT_TIMER] & LVT_MASKED ? TIMER_NEVER : count_end(l, now));
+}
 
-    if (timer_mode(l) == TIMER_DEADLINE) {
-        if (l->deadline)
-            next = deadline_ns(l, now);
-    } else if (!(l->lvt[LVT_TIMER] & LVT_MASKED)) {
-        next = count_end(l, now);
-    }
-    if (UNLIKELY(next == now)) {
-        timer_disarm(&l->timer);
-        timer_deliver(l);
-    } else {
-        timer_arm(&l->timer, next);
-    }
+static NOINLINE void deadline_end(struct vlapic *l)
+{
+    l->deadline = 0;
+    l->config.alarm(l->config.ctx, TIMER_NEVER);
+}
+
+/* Without one, it was delivered before the alarm came. */
+void vlapic_deadline_due(struct vlapic *l)
+{
+    if (!l->deadline)
+        return;
+    l->deadline = 0;
+    vlapic_lvt_deliver(l, LVT_TIMER);
+}
+
+/* 0 is none. */
+static inline bool deadline_is_due(const struct vlapic *l, uint64_t tsc)
+{
+    return l->deadline - 1 < tsc;
+}
+
+/* As timer_settle. */
+static inline void deadline_settle(struct vlapic *l, uint64_t tsc)
+{
+    if (deadline_is_due(l, tsc))
+        vlapic_deadline_due(l);
+}
+
+/* One in the past is due at once; 0 is none. */
+static NOINLINE void deadline_pass(struct vlapic *l)
+{
+    vlapic_deadline_due(l);
+    deadline_end(l);
+}
+
+static inline void deadline_start(struct vlapic *l, uint64_t tsc)
+{
+    if (UNLIKELY(l->deadline <= tsc))
+        deadline_pass(l);
+    else
+        l->config.alarm(l->config.ctx, LIKELY(l->deadline - tsc < DELTA_MAX) ? l->deadline : TIMER_NEVER);
 }
 
 /* In a new mode the count goes on from where it is, and one that has ended does so with the next initial count only. */
@@ -108,8 +120,11 @@ static void timer_leave_mode(struct vlapic *l, uint64_t now)
 void vlapic_timer_set_lvt(struct vlapic *l, uint32_t lvt, uint64_t now)
 {
     timer_settle(l, now);
+    if (l->deadline)
+        deadline_settle(l, l->config.tsc(l->config.ctx));
     if ((LVT_TIMER_MODE(lvt) == TIMER_DEADLINE) != (timer_mode(l) == TIMER_DEADLINE)) {
-        l->deadline = 0;
+        if (l->deadline)
+            deadline_end(l);
         l->initial = 0;
     }
     if (LVT_TIMER_MODE(lvt) != timer_mode(l))
@@ -152,27 +167,34 @@ uint32_t vlapic_timer_current(const struct vlapic *l, uint64_t now)
     return elapsed < length ? l->initial - (uint32_t)(elapsed / VLAPIC_TICK_NS >> timer_shift(l)) : 0;
 }
 
-uint64_t vlapic_deadline(struct vlapic *l, uint64_t now)
+uint64_t vlapic_deadline(struct vlapic *l, uint64_t tsc)
 {
-    timer_settle(l, now);
+    deadline_settle(l, tsc);
     return l->deadline;
 }
 
-void vlapic_set_deadline(struct vlapic *l, uint64_t deadline, uint64_t now)
+static NOINLINE void deadline_follow(struct vlapic *l, uint64_t deadline, uint64_t tsc)
 {
-    if (timer_mode(l) != TIMER_DEADLINE)
-        return;
-    timer_settle(l, now);
-    l->deadline = deadline;
-    timer_start(l, now);
+    vlapic_deadline_due(l);
+    vlapic_set_deadline(l, deadline, tsc);
 }
 
-void vlapic_set_tsc_adjust(struct vlapic *l, uint64_t adjust, uint64_t now)
+void vlapic_set_deadline(struct vlapic *l, uint64_t deadline, uint64_t tsc)
 {
-    timer_settle(l, now);
-    l->tsc_adjust = adjust;
-    if (timer_mode(l) == TIMER_DEADLINE)
-        timer_start(l, now);
+    if (UNLIKELY(timer_mode(l) != TIMER_DEADLINE))
+        return;
+    if (UNLIKELY(deadline_is_due(l, tsc))) {
+        deadline_follow(l, deadline, tsc);
+        return;
+    }
+    l->deadline = deadline;
+    deadline_start(l, tsc);
+}
+
+void vlapic_tsc_moved(struct vlapic *l, uint64_t tsc)
+{
+    if (l->deadline)
+        deadline_start(l, tsc);
 }
 
 void vlapic_timer_reset(struct vlapic *l)
@@ -180,7 +202,8 @@ void vlapic_timer_reset(struct vlapic *l)
     timer_disarm(&l->timer);
     l->initial = l->divide = 0;
     l->ended = false;
-    l->deadline = 0;
+    if (l->deadline)
+        deadline_end(l);
 }
 
 void vlapic_timer_init(struct vlapic *l)

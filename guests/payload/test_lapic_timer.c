@@ -60,6 +60,26 @@ static void test_mode_change(void)
     lapic_write(LAPIC_INITIAL, 0);
 }
 
+/* It is a value of the TSC, wherever that is moved to. */
+static void test_deadline_moves(void)
+{
+    uint64_t old;
+
+    if (!cpu_has(7, 1, 1)) {
+        skip("timer.deadline-moves", "no TSC_ADJUST in CPUID");
+        return;
+    }
+    irq_counts[TIMER_VECTOR] = 0;
+    old = rdmsr(MSR_TSC_ADJUST);
+    wrmsr(MSR_TSC_DEADLINE, rdtsc() + tsc_hz);
+    wrmsr(MSR_TSC_ADJUST, old + tsc_hz - tsc_hz / 200);
+    check("timer.deadline-sooner", irq_wait(TIMER_VECTOR, 1, 10));
+    wrmsr(MSR_TSC_DEADLINE, rdtsc() + tsc_hz / 200);
+    wrmsr(MSR_TSC_ADJUST, old);
+    check("timer.deadline-later", !irq_wait(TIMER_VECTOR, 2, 10));
+    wrmsr(MSR_TSC_DEADLINE, 0);
+}
+
 static void test_deadline(void)
 {
     uint64_t start, woke;
@@ -85,6 +105,7 @@ static void test_deadline(void)
     check("timer.deadline-disarmed", !irq_wait(TIMER_VECTOR, 2, 10));
     wrmsr(MSR_TSC_DEADLINE, 1); /* long past */
     check("timer.deadline-past", irq_wait(TIMER_VECTOR, 2, 10));
+    test_deadline_moves();
     lapic_write(LAPIC_TIMER, LVT_MASKED | TIMER_VECTOR);
 }
 

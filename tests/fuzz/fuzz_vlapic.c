@@ -19,6 +19,21 @@ static void note_eoi(void *ctx, uint8_t vector)
     assert(ctx == &apic && vector >= 16);
 }
 
+/* Of a machine whose TSC runs at 1 GHz. */
+static uint64_t adjust, alarm_at;
+
+static uint64_t tsc(void *ctx)
+{
+    assert(ctx == &apic);
+    return fuzz_now + adjust;
+}
+
+static void note_alarm(void *ctx, uint64_t at)
+{
+    assert(ctx == &apic);
+    alarm_at = at;
+}
+
 static void note_kick(void *ctx)
 {
     assert(ctx == &apic);
@@ -88,7 +103,10 @@ static void check(void)
             assert(apic.lvt[i] & BIT(16));
     }
     if (timer_armed(&apic.timer))
-        assert(apic.deadline || apic.initial);
+        assert(apic.initial);
+    if (apic.deadline)
+        assert(alarm_at == apic.deadline ||
+               (alarm_at == TIMER_NEVER && apic.deadline - tsc(&apic) > BIT(61)));
     assert(!apic.deadline || (apic.lvt[LVT_TIMER] >> 17 & 3) == 2);
     vlapic_accepts(&apic, 3, APIC_LOGICAL);
 }
@@ -102,6 +120,11 @@ static void step(uint64_t command)
     switch (command % 16) {
     case 0:
         fuzz_wait();
+        if (tsc(&apic) < alarm_at)
+            break;
+        alarm_at = TIMER_NEVER;
+        vlapic_deadline_due(&apic);
+        assert(!apic.deadline);
         break;
     case 1:
         vlapic_post(&apic, (uint8_t)fuzz_number(1), command & 0x80);
@@ -122,18 +145,20 @@ static void step(uint64_t command)
             vlapic_eoi(&apic);
         break;
     case 5:
-        vlapic_set_deadline(&apic, fuzz_number(command & 0x80 ? 8 : 5), fuzz_now);
+        vlapic_set_deadline(&apic, fuzz_number(command & 0x80 ? 8 : 5), tsc(&apic));
         break;
     case 6:
         vlapic_set_lint(&apic, command >> 7, command & 0x40);
         break;
     case 7:
-        if (command & 0x80)
-            vlapic_set_tsc_adjust(&apic, fuzz_number(8), fuzz_now);
-        else if (command & 0x40)
+        if (command & 0x80) {
+            adjust = fuzz_number(8);
+            vlapic_tsc_moved(&apic, tsc(&apic));
+        } else if (command & 0x40) {
             vlapic_receive_init(&apic);
-        else
+        } else {
             vlapic_virtual_wire(&apic);
+        }
         break;
     case 8:
     case 9:
@@ -153,7 +178,7 @@ static void step(uint64_t command)
             vlapic_mmio(&apic, &access);
         break;
     case 12:
-        vlapic_deadline(&apic, fuzz_now);
+        vlapic_deadline(&apic, tsc(&apic));
         if (!apic.config.vapic && command & 0x20)
             vlapic_set_eoi_flag(&apic, command & 0x40 ? &flag : NULL);
         flag &= (uint8_t)(command >> 7);
@@ -171,8 +196,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .tsc_deadline = true,
         .phys_bits = 40,
         .timers = &fuzz_timers,
-        .tsc_to_ns = scale_make(2500000000, NS_PER_SEC),
-        .ns_to_tsc = scale_make(NS_PER_SEC, 2500000000),
+        .tsc = tsc,
+        .alarm = note_alarm,
         .send = note_send,
         .eoi = note_eoi,
         .kick = note_kick,
@@ -182,6 +207,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
 
     fuzz_start(data, size);
+    adjust = 0;
+    alarm_at = TIMER_NEVER;
     config.id = (uint32_t)fuzz_number(1);
     vlapic_init(&apic, &config);
     while (fuzz_more()) {

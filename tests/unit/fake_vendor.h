@@ -169,17 +169,17 @@ static void fake_set_cr8(void *chip, uint8_t cr8)
     (void)chip;
     fake.cr8 = cr8;
 }
-static void fake_tsc_adjusted(void *chip, uint64_t adjust)
+static void fake_tsc_moved(void *chip, uint64_t tsc)
 {
     (void)chip;
-    (void)adjust;
+    (void)tsc;
 }
 static const struct irqchip_ops fake_irqchip = {
     .peek = fake_peek,
     .accept = fake_accept,
     .get_cr8 = fake_get_cr8,
     .set_cr8 = fake_set_cr8,
-    .tsc_adjusted = fake_tsc_adjusted,
+    .tsc_moved = fake_tsc_moved,
 };
 
 uint64_t vm_now(const struct vm *vm)

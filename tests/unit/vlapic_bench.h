@@ -1,6 +1,7 @@
 /* One LAPIC on the bench, with callbacks that remember. The guest's TSC runs at 2.5 GHz. */
 #pragma once
 
+#include "core/lib/scale.h"
 #include "drivers/virt/vlapic.h"
 #include "tests/unit/device.h"
 
@@ -11,6 +12,42 @@ static struct apic_message message;
 static uint32_t messages, kicks, eois, notes;
 static uint8_t eoi_vector;
 static struct vapic *shared; /* NULL: as on a CPU that delivers nothing itself */
+static uint64_t tsc_adjust, alarm_at;
+
+static inline uint64_t bench_tsc(void)
+{
+    return scale_apply(scale_make(NS_PER_SEC, TSC_HZ), bench_now) + tsc_adjust;
+}
+
+static inline uint64_t note_tsc(void *ctx)
+{
+    assert_ptr_equal(ctx, &apic);
+    return bench_tsc();
+}
+
+static inline void note_alarm(void *ctx, uint64_t tsc)
+{
+    assert_ptr_equal(ctx, &apic);
+    alarm_at = tsc;
+}
+
+/* bench_wait, with the alarm, which comes up to 1 ns late. */
+static inline void apic_wait(uint64_t ns)
+{
+    uint64_t end = bench_now + ns;
+
+    while (alarm_at != TIMER_NEVER) {
+        uint64_t left = scale_apply(scale_make(TSC_HZ, NS_PER_SEC), alarm_at - bench_tsc()) + 1;
+
+        if (bench_now + left > end)
+            break;
+        bench_wait(left);
+        assert_true(bench_tsc() >= alarm_at);
+        alarm_at = TIMER_NEVER;
+        vlapic_deadline_due(&apic);
+    }
+    bench_wait(end - bench_now);
+}
 
 static inline void note_send(void *ctx, const struct apic_message *m)
 {
@@ -46,8 +83,8 @@ static inline void make_apic(uint32_t id)
         .tsc_deadline = true,
         .phys_bits = 40,
         .timers = &bench_timers,
-        .tsc_to_ns = scale_make(TSC_HZ, NS_PER_SEC),
-        .ns_to_tsc = scale_make(NS_PER_SEC, TSC_HZ),
+        .tsc = note_tsc,
+        .alarm = note_alarm,
         .send = note_send,
         .eoi = note_eoi,
         .kick = note_kick,
@@ -101,6 +138,8 @@ static inline int start(void **state)
     bench_start(1000 * NS_PER_SEC);
     make_apic(3);
     messages = kicks = eois = 0;
+    tsc_adjust = 0;
+    alarm_at = TIMER_NEVER;
     mmio_write(0xf0, 0x1ff);
     return 0;
 }
