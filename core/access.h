@@ -43,10 +43,10 @@ static ALWAYS_INLINE void access_device(struct vcpu *vcpu, struct bus *bus, uint
 
 /* *value is the data of a write, or receives that of a read, of which what is beyond its size means nothing. */
 void access_mmio(struct vcpu *vcpu, gpa_t gpa, uint32_t size, bool write, uint64_t *value);
-/* The time for an access to a register of the vCPU's LAPIC: few have to do with it. */
+/* The time for an access to a register of the vCPU's LAPIC: few have to do with it, and none behind the first 64. */
 static inline uint64_t access_lapic_now(const struct vcpu *vcpu, uint64_t reg)
 {
-    return UNLIKELY(reg >= 64) || UNLIKELY(vcpu->apic_timed >> reg & 1) ? vm_now(vcpu->vm) : 0;
+    return UNLIKELY(vcpu->apic_timed >> reg % 64 & 1) ? vm_now(vcpu->vm) : 0;
 }
 
 /* A register of the vCPU's LAPIC in x2APIC mode; false: #GP(0). */

@@ -140,14 +140,15 @@ static bool event_deliver_nmi(struct vcpu *vcpu, bool *injected)
 /* True if one waits. The caller has seen to it that no event goes first. */
 static ALWAYS_INLINE bool event_deliver_interrupt(struct vcpu *vcpu, bool injected)
 {
-    int vector = vcpu->irqchip->peek(vcpu->irqchip_ctx);
+    int found = vcpu->irqchip->peek(vcpu->irqchip_ctx);
+    uint8_t vector = (uint8_t)found;
 
-    if (LIKELY(vector < 0))
+    if (found < 0)
         return false;
-    if (injected || !vcpu_ops->inject_interrupt(vcpu, (uint8_t)vector))
+    if (injected || !vcpu_ops->inject_interrupt(vcpu, vector))
         return true;
     vcpu->stats.interrupts++;
-    event_trace(vcpu, EVENT_INTERRUPT, (uint8_t)vector);
+    event_trace(vcpu, EVENT_INTERRUPT, vector);
     return vcpu->irqchip->accept(vcpu->irqchip_ctx, vector);
 }
 
@@ -185,7 +186,7 @@ static void event_window(struct vcpu *vcpu, enum event_type type, bool open)
 }
 
 /* Interrupts, and nothing else but windows that are open. */
-static ALWAYS_INLINE void event_deliver_usual(struct vcpu *vcpu)
+static NOINLINE void event_deliver_usual(struct vcpu *vcpu)
 {
     bool irq_waits = event_deliver_interrupt(vcpu, false);
 

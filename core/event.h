@@ -44,7 +44,7 @@ struct vcpu_events {
 struct irqchip_ops {
     int (*peek)(void *chip); /* the vector that would be taken now, or -1; changes nothing */
     /* It was injected: IRR -> ISR, or the PIC's INTA. True if another one could be taken right behind it. */
-    bool (*accept)(void *chip, int vector);
+    bool (*accept)(void *chip, uint8_t vector);
     /* The task priority as CR8 shows it (0-15). A back end that lets the guest change it without an exit reads the guest's
      * value back after each exit and calls set_cr8 when it differs. */
     uint8_t (*get_cr8)(void *chip);

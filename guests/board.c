@@ -60,31 +60,28 @@ static void board_pic_output(void *ctx, uint32_t line, bool level)
 
 /* -- what core/event.c asks ------------------------------------------------------------------------------------- */
 
-static inline int board_peek_lapic(struct board_cpu *cpu)
+/* An ExtINT isn't subject to the LAPIC's priorities, so the PIC comes first. */
+static NOINLINE int board_peek_any(struct board_cpu *cpu)
 {
+    cpu->from_pic = vpic_asserted(&cpu->board->pic) && cpu->vcpu->index == 0 && vlapic_takes_pic(&cpu->lapic);
+    if (cpu->from_pic)
+        return vpic_peek(&cpu->board->pic);
     vlapic_settle(&cpu->lapic);
     return vlapic_peek(&cpu->lapic);
-}
-
-/* An ExtINT isn't subject to the LAPIC's priorities, so the PIC comes first. */
-static NOINLINE int board_peek_both(struct board_cpu *cpu)
-{
-    cpu->from_pic = cpu->vcpu->index == 0 && vlapic_takes_pic(&cpu->lapic);
-    return cpu->from_pic ? vpic_peek(&cpu->board->pic) : board_peek_lapic(cpu);
 }
 
 static int board_peek(void *ctx)
 {
     struct board_cpu *cpu = ctx;
 
-    if (UNLIKELY(vpic_asserted(&cpu->board->pic)))
-        return board_peek_both(cpu);
+    if (UNLIKELY(vpic_asserted(&cpu->board->pic) | cpu->lapic.eoi_left_out))
+        return board_peek_any(cpu);
     cpu->from_pic = false;
-    return board_peek_lapic(cpu);
+    return vlapic_peek(&cpu->lapic);
 }
 
 /* Of two that the LAPIC could deliver, the second has to wait for the EOI of the first, or is more urgent and came just now. */
-static NOINLINE bool board_accept_both(struct board_cpu *cpu, int vector)
+static NOINLINE bool board_accept_both(struct board_cpu *cpu, uint8_t vector)
 {
     struct vm *vm = cpu->board->vm;
 
@@ -98,7 +95,7 @@ static NOINLINE bool board_accept_both(struct board_cpu *cpu, int vector)
     return board_peek(cpu) >= 0;
 }
 
-static bool board_accept(void *ctx, int vector)
+static bool board_accept(void *ctx, uint8_t vector)
 {
     struct board_cpu *cpu = ctx;
 

@@ -93,21 +93,20 @@ void vlapic_post(struct vlapic *l, uint8_t vector, bool level_triggered)
 }
 
 /* Reset leaves the flag in memory as it is: what it says is written with the next interrupt. */
-static void eoi_offer(struct vlapic *l, int vector)
+static void eoi_offer(struct vlapic *l, uint8_t vector)
 {
-    l->eoi_left_out = set_highest(l->irr) == 0 &&
-                      !(set_word(l->tmr, (uint32_t)vector / 64) >> vector % 64 & 1);
+    l->eoi_left_out = set_highest(l->irr) == 0 && !(set_word(l->tmr, vector / 64) >> vector % 64 & 1);
     __atomic_store_n(l->eoi_flag, (uint8_t)l->eoi_left_out, __ATOMIC_RELAXED);
 }
 
-void vlapic_accept(struct vlapic *l, int vector)
+void vlapic_accept(struct vlapic *l, uint8_t vector)
 {
     uint64_t bit = BIT(vector % 64);
 
     __atomic_fetch_and(&l->irr[vector / 64], ~bit, __ATOMIC_ACQUIRE);
     l->isr[vector / 64] |= bit;
     /* Its class is above PPR's, hence the highest in service now. */
-    l->serviced = (uint8_t)vector;
+    l->serviced = vector;
     __atomic_store_n(&l->ppr, (uint8_t)(vector & CLASS), __ATOMIC_RELAXED);
     if (l->eoi_flag)
         eoi_offer(l, vector);
@@ -143,24 +142,38 @@ void vlapic_set_eoi_flag(struct vlapic *l, uint8_t *flag)
     l->eoi_flag = flag;
 }
 
+static NOINLINE void eoi_level_triggered(struct vlapic *l, uint8_t vector)
+{
+    ppr_update(l);
+    l->config.eoi(l->config.ctx, vector);
+}
+
+static NOINLINE void eoi_left_out(struct vlapic *l)
+{
+    eoi_withdraw(l);
+    vlapic_eoi(l);
+}
+
+/* Every interrupt passes here: each way on is the last call, so that nothing has to be saved. */
 void vlapic_eoi(struct vlapic *l)
 {
-    uint8_t vector;
-    uint64_t bit;
+    uint8_t vector = l->serviced;
+    uint64_t bit = BIT(vector % 64);
 
-    if (UNLIKELY(l->eoi_left_out))
-        eoi_withdraw(l);
-    vector = l->serviced;
-    bit = BIT(vector % 64);
+    if (UNLIKELY(l->eoi_left_out)) {
+        eoi_left_out(l);
+        return;
+    }
     if (UNLIKELY(vector == 0)) {
         vlapic_page_eoi(l);
         return;
     }
     l->isr[vector / 64] &= ~bit;
     l->serviced = (uint8_t)set_highest(l->isr);
-    ppr_update(l);
     if (UNLIKELY(__atomic_load_n(&l->tmr[vector / 64], __ATOMIC_RELAXED) & bit))
-        l->config.eoi(l->config.ctx, vector);
+        eoi_level_triggered(l, vector);
+    else
+        ppr_update(l);
 }
 
 void vlapic_error(struct vlapic *l, uint32_t errors)

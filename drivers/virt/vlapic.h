@@ -98,7 +98,7 @@ void vlapic_post(struct vlapic *l, uint8_t vector, bool level_triggered);
 /* The vector that the vCPU would take now, or -1; changes nothing. */
 int vlapic_peek(const struct vlapic *l);
 /* It was injected: IRR -> ISR. */
-void vlapic_accept(struct vlapic *l, int vector);
+void vlapic_accept(struct vlapic *l, uint8_t vector);
 /* Is it enabled, in APIC_BASE and by software? Any core. */
 static inline bool vlapic_accepting(const struct vlapic *l)
 {

@@ -24,14 +24,20 @@ void vlapic_ended(struct vlapic *l, uint8_t vector)
         l->config.eoi(l->config.ctx, vector);
 }
 
-void vlapic_page_eoi(struct vlapic *l)
+static NOINLINE void page_eoi(struct vlapic *l)
 {
-    uint8_t vector = l->config.vapic ? vapic_eoi(l->config.vapic) : 0;
+    uint8_t vector = vapic_eoi(l->config.vapic);
 
     if (vector) {
         l->config.kick(l->config.ctx);
         vlapic_ended(l, vector);
     }
+}
+
+void vlapic_page_eoi(struct vlapic *l)
+{
+    if (l->config.vapic)
+        page_eoi(l);
 }
 
 static void reg_show(struct vlapic *l, uint32_t reg)
@@ -76,8 +82,6 @@ void vlapic_page_mode(struct vlapic *l)
 
 void vlapic_page_adopt(struct vlapic *l)
 {
-    if (LIKELY(!l->config.vapic))
-        return;
     l->icr_low = vapic_get(l->config.vapic, REG_ICR);
     l->icr_high = vapic_get(l->config.vapic, REG_ICR_HIGH);
 }

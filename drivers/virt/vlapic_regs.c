@@ -260,16 +260,20 @@ static uint32_t xapic_read(struct vlapic *l, uint64_t reg, uint64_t now)
     return 0;
 }
 
-/* What is written most, in both modes. Neither is shown in a page. */
-static inline bool write_frequent(struct vlapic *l, uint64_t reg, uint64_t value)
+static NOINLINE enum bus_result mmio_read(struct vlapic *l, struct bus_access *access)
 {
-    if (reg == REG_EOI)
-        vlapic_eoi(l);
-    else if (reg == REG_TPR)
-        vlapic_set_tpr(l, (uint8_t)value);
-    else
-        return false;
-    return true;
+    uint64_t reg = access->addr >> 4, byte = access->addr & 0xf;
+
+    vlapic_settle(l);
+    access->value = byte < 4 ? xapic_read(l, reg, access->now) >> 8 * byte : 0;
+    return BUS_OK;
+}
+
+static NOINLINE enum bus_result mmio_absent(struct bus_access *access)
+{
+    if (!access->write)
+        access->value = UINT64_MAX;
+    return BUS_UNCLAIMED;
 }
 
 /*
@@ -279,34 +283,40 @@ static inline bool write_frequent(struct vlapic *l, uint64_t reg, uint64_t value
 enum bus_result vlapic_mmio(void *dev, struct bus_access *access)
 {
     struct vlapic *l = dev;
-    uint64_t reg = access->addr >> 4, byte = access->addr & 0xf;
 
-    if (UNLIKELY((l->base & (APIC_BASE_EN | APIC_BASE_EXTD)) != APIC_BASE_EN)) {
-        if (!access->write)
-            access->value = UINT64_MAX;
-        return BUS_UNCLAIMED;
-    }
-    vlapic_page_adopt(l);
-    if (access->write) {
-        if (UNLIKELY(byte != 0 || access->size < 4))
-            return BUS_OK;
-        if (!write_frequent(l, reg, (uint32_t)access->value))
-            vlapic_xapic_write(l, reg, (uint32_t)access->value, access->now);
-    } else {
-        vlapic_settle(l);
-        access->value = byte < 4 ? xapic_read(l, reg, access->now) >> 8 * byte : 0;
-    }
+    if (UNLIKELY((l->base & (APIC_BASE_EN | APIC_BASE_EXTD)) != APIC_BASE_EN))
+        return mmio_absent(access);
+    if (UNLIKELY(l->config.vapic))
+        vlapic_page_adopt(l);
+    if (!access->write)
+        return mmio_read(l, access);
+    if (UNLIKELY(access->addr & 0xf || access->size < 4))
+        return BUS_OK;
+    /* What is written most comes first. */
+    if (access->addr == REG_EOI << 4)
+        vlapic_eoi(l);
+    else if (access->addr == REG_TPR << 4)
+        vlapic_set_tpr(l, (uint8_t)access->value);
+    else
+        vlapic_xapic_write(l, access->addr >> 4, (uint32_t)access->value, access->now);
     return BUS_OK;
 }
 
-static enum bus_result x2apic_read(struct vlapic *l, uint64_t reg, struct bus_access *access)
+static NOINLINE enum bus_result x2apic_read(struct vlapic *l, struct bus_access *access)
 {
-    if (UNLIKELY(!reg_exists(READABLE, reg)))
+    if (UNLIKELY(!reg_exists(READABLE, access->addr)))
         return BUS_FAULT;
-    access->value = vlapic_reg_read(l, reg, access->now);
-    if (reg == REG_ICR)
-        access->value |= (uint64_t)l->icr_high << 32;
+    if (UNLIKELY(access->addr == REG_ICR))
+        access->value = (uint64_t)l->icr_high << 32 | l->icr_low;
+    else
+        access->value = vlapic_reg_read(l, access->addr, access->now);
     return BUS_OK;
+}
+
+static NOINLINE enum bus_result x2apic_read_settled(struct vlapic *l, struct bus_access *access)
+{
+    vlapic_settle_eoi(l);
+    return x2apic_read(l, access);
 }
 
 static bool icr_write_x2apic(struct vlapic *l, uint64_t value)
@@ -322,10 +332,12 @@ static bool icr_write_x2apic(struct vlapic *l, uint64_t value)
     return true;
 }
 
-static enum bus_result x2apic_write(struct vlapic *l, uint64_t reg, const struct bus_access *access)
+static NOINLINE enum bus_result x2apic_write(struct vlapic *l, const struct bus_access *access)
 {
-    uint64_t writable;
+    uint64_t reg = access->addr, writable;
 
+    if (LIKELY(reg == REG_ICR)) /* read by way of the model only: there is nothing to show */
+        return icr_write_x2apic(l, access->value) ? BUS_OK : BUS_FAULT;
     if (UNLIKELY(!reg_exists(X2APIC_WRITABLE, reg)))
         return BUS_FAULT;
     writable = writable_bits[reg] | (is_lvt(reg) ? LVT_READ_ONLY : 0);
@@ -339,21 +351,20 @@ static enum bus_result x2apic_write(struct vlapic *l, uint64_t reg, const struct
     return BUS_OK;
 }
 
+/* What is written most comes first. An EOI has to be 0. */
 enum bus_result vlapic_msr(void *dev, struct bus_access *access)
 {
     struct vlapic *l = dev;
 
     if (UNLIKELY(!x2apic_mode(l)))
         return BUS_FAULT;
-    if (access->write) {
-        /* An EOI has to be 0. */
-        if (LIKELY(access->value <= (access->addr == REG_EOI ? 0 : 0xff)) &&
-            write_frequent(l, access->addr, access->value))
-            return BUS_OK;
-        if (LIKELY(access->addr == REG_ICR)) /* read by way of the model only: there is nothing to show */
-            return icr_write_x2apic(l, access->value) ? BUS_OK : BUS_FAULT;
-        return x2apic_write(l, access->addr, access);
-    }
-    vlapic_settle(l);
-    return x2apic_read(l, access->addr, access);
+    if (!access->write)
+        return UNLIKELY(l->eoi_left_out) ? x2apic_read_settled(l, access) : x2apic_read(l, access);
+    if (access->addr == REG_EOI && access->value == 0)
+        vlapic_eoi(l);
+    else if (access->addr == REG_TPR && access->value <= 0xff)
+        vlapic_set_tpr(l, (uint8_t)access->value);
+    else
+        return x2apic_write(l, access);
+    return BUS_OK;
 }

@@ -65,7 +65,7 @@ void vlapic_page_mode(struct vlapic *l);
 void vlapic_page_show(struct vlapic *l);
 /* Shows what a write of that register can have changed. */
 void vlapic_page_show_after(struct vlapic *l, uint64_t reg);
-/* ICR as the guest left it, if it can have written that without an exit. */
+/* Only with it: ICR as the guest left it, which it may have written without an exit. */
 void vlapic_page_adopt(struct vlapic *l);
 
 void vlapic_timer_init(struct vlapic *l);

@@ -152,7 +152,7 @@ static int fake_peek(void *chip)
     (void)chip;
     return fake.pending[0];
 }
-static bool fake_accept(void *chip, int vector)
+static bool fake_accept(void *chip, uint8_t vector)
 {
     (void)chip;
     (void)vector;
