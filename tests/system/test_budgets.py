@@ -13,10 +13,10 @@ from monitor import Monitor
 
 MEAN_MORE = 100     # a mean has the exits of Keel's own in it
 
-# What they take is in the README; those that ask for the time, or arm a timer, are the most of them.
+# What they take is in the README.
 OVER = {
-    "qemu-svm": ["wrmsr-tsc-adjust", "port-pit-count", "wrmsr-tsc-deadline", "self-ipi"],
-    "bochs-vmx": ["wrmsr-tsc-adjust", "rdmsr-pat", "port-pit", "port-pit-count", "port-rtc", "wrmsr-tsc-deadline"],
+    "qemu-svm": ["wrmsr-tsc-adjust", "self-ipi"],
+    "bochs-vmx": ["wrmsr-tsc-adjust"],
 }
 # Accesses to the LAPIC's page have to be decoded there.
 OVER_WITHOUT_APICV = ["lapic-timer-arm", "self-ipi"]
