@@ -26,7 +26,7 @@ struct run_core {
 } __attribute__((aligned(64)));
 
 static struct run_core cores[CPU_MAX];
-static struct sched sched;
+static struct sched sched __attribute__((aligned(64))); /* in no line with what other ways read */
 
 void (*run_work)(void);
 bool run_work_pending;

@@ -1,7 +1,7 @@
 /*
  * The test guest. The command line says what runs: nothing or `exits` for all tests, `exits=cpuid,msr` for some, `bench`
  * for the measurements of one CPU, `bench=pair` or `bench=switch` for those of two, `bench=disk`, `bench=net` and `bench=echo`
- * for those of devices, `fault=KIND` to end the machine in one of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KIND` are for VMs beside others, `for=MS` says how long;
+ * for those of devices, `fault=KIND` to end the machine in one of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KINDS` are for VMs beside others, `for=MS` says how long;
  * `ipi=N` sends so many to a second CPU that runs, or with `halted` sleeps; `after=MS` has all of this wait first.
  * `sockets=CID` talks to another VM; `share` uses the memory that another VM, which runs the same, shares with this one; `attack` misuses all virtio devices; `balloon` gives memory up and takes it again, `holes` reports it to be free and touches it.
  * `steps=N` has exits of known kinds, `late=N` measures how late so many timers are; `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
@@ -68,8 +68,7 @@ static const char *option_find(const char *key)
     return NULL;
 }
 
-/* True if name is in the comma-separated list, which a space or the end closes. */
-static bool list_has(const char *list, const char *name)
+bool list_has(const char *list, const char *name)
 {
     size_t len = str_len(name);
 

@@ -24,6 +24,9 @@ bool known_wrong(const char *name);
 /* Prints the totals and switches the machine off; if it doesn't go off, halts. */
 NORETURN void finish(void);
 
+/* True if name is in the comma-separated list, which a space or the end closes (main.c). */
+bool list_has(const char *list, const char *name);
+
 /* Traps (trap.c) ------------------------------------------------------------------------------------------------ */
 
 /* What the last trap that was expected left; count says how many there were since trap_begin. */
@@ -248,4 +251,4 @@ void late_run(uint32_t count);
 void pattern_write(void);
 void pattern_search(void);
 /* Tries to keep a core, or the hypervisor, to itself for so long, in one way ("": in all); says how much it got done. */
-void hog_run(const char *kind, uint32_t cpus, uint32_t ms);
+void hog_run(const char *kinds, uint32_t cpus, uint32_t ms);
