@@ -72,6 +72,14 @@ static bool cpuid_cap_allows(const struct cpuid_feature *f, uint64_t have)
     return true;
 }
 
+static bool cpuid_is_intel(const struct cpuid_policy *p)
+{
+    uint32_t regs[4];
+
+    p->host(0, 0, regs);
+    return regs[ECX] == CPUID_INTEL_ECX;
+}
+
 static bool cpuid_allows(const struct cpuid_feature *f, const struct cpuid_policy *p, uint32_t host)
 {
     if (!cpuid_cap_allows(f, p->caps))
@@ -79,6 +87,8 @@ static bool cpuid_allows(const struct cpuid_feature *f, const struct cpuid_polic
     switch (f->how) {
     case CPUID_ALWAYS:
         return true;
+    case CPUID_INTEL:
+        return cpuid_is_intel(p) || (host & BIT(f->bit));
     case CPUID_XSTATE:
         return (host & BIT(f->bit)) && !(cpuid_xstate_of(f) & ~p->xcr0);
     default:

@@ -38,6 +38,7 @@ struct cpuid_policy {
     bool dedicated; /* no vCPU ever waits for a core */
 };
 
+#define CPUID_INTEL_ECX       0x6c65746eu /* "ntel": the end of GenuineIntel in leaf 0 */
 #define CPUID_HYPERVISOR_BASE 0x40000000u
 #define CPUID_KEEL_BASE       0x40000100u
 
@@ -71,6 +72,7 @@ struct cpuid_feature {
 enum cpuid_how {
     CPUID_HOST,   /* shown if the host has it */
     CPUID_ALWAYS, /* provided by Keel itself */
+    CPUID_INTEL,  /* the same on Intel's CPUs, else the host's */
     CPUID_XSTATE, /* host's, and its XSAVE components are usable */
 };
 extern const struct cpuid_feature cpuid_features[];

@@ -89,6 +89,7 @@ const struct cpuid_feature cpuid_features[] = {
     {7, 0, D, 4, CPUID_HOST, "fsrm"},
     {7, 0, D, 8, CPUID_XSTATE, "avx512_vp2intersect"},
     {7, 0, D, 10, CPUID_HOST, "md_clear"}, /* VERW clears buffers: needs nothing of ours */
+    {7, 0, D, 29, CPUID_INTEL, "arch_capabilities"},
     {7, 1, A, 4, CPUID_XSTATE, "avx_vnni"},
     {7, 1, A, 5, CPUID_XSTATE, "avx512_bf16"},
     {7, 1, A, 10, CPUID_HOST, "fzrm"},

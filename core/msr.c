@@ -281,7 +281,28 @@ static bool msr_on_amd(const struct vcpu *vcpu)
 {
     const struct cpuid_entry *e = cpuid_find(&vcpu->vm->cpuid, 0, 0);
 
-    return e && e->ecx != 0x6c65746e; /* "ntel" */
+    return e && e->ecx != CPUID_INTEL_ECX;
+}
+
+/* What the CPU isn't open to, and what helps: facts that need nothing of ours. The controls that are listed there aren't shown. */
+#define ARCH_CAPS_SHOWN                                                                                      \
+    (ARCH_CAPS_RDCL_NO | ARCH_CAPS_RSBA | ARCH_CAPS_SSB_NO | ARCH_CAPS_MDS_NO | ARCH_CAPS_PSCHANGE_NO |      \
+     ARCH_CAPS_TAA_NO | ARCH_CAPS_SBDR_SSDP_NO | ARCH_CAPS_FBSDP_NO | ARCH_CAPS_PSDP_NO |                    \
+     ARCH_CAPS_FB_CLEAR | ARCH_CAPS_RRSBA | ARCH_CAPS_BHI_NO | ARCH_CAPS_PBRSB_NO | ARCH_CAPS_GDS_NO |       \
+     ARCH_CAPS_RFDS_NO | ARCH_CAPS_RFDS_CLEAR | ARCH_CAPS_ITS_NO)
+
+uint64_t msr_arch_caps(uint64_t host, bool whole)
+{
+    uint64_t shown = host & ARCH_CAPS_SHOWN;
+
+    return whole && !(host & ARCH_CAPS_IBRS_ALL) ? shown | ARCH_CAPS_ITS_NO : shown;
+}
+
+static bool read_arch_caps(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    (void)msr;
+    *value = vcpu->vm->arch_caps;
+    return cpuid_has(&vcpu->vm->cpuid, 7, 3, 29);
 }
 
 static bool read_amd(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
@@ -346,6 +367,7 @@ static const struct msr_row msr_rows[] = {
     FIELD(MSR_TSC_ADJUST, tsc_adjust, write_tsc_adjust),
     FIELD(MSR_BIOS_SIGN_ID, msr.bios_sign, write_bios_sign),
     ROW(MSR_MTRRCAP, MSR_MTRRCAP, read_mtrr_cap, NULL),
+    ROW(MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, read_arch_caps, NULL),
     ROW(MSR_SYSENTER_CS, MSR_SYSENTER_CS, read_switched, write_switched),
     ROW(MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, read_switched, write_address),
     ROW(MSR_MCG_CAP, MSR_MCG_CAP, read_zero, NULL), /* no banks */

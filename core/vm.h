@@ -88,6 +88,7 @@ struct vm {
     size_t board_bytes;
     struct cpuid_table cpuid; /* what CPUID shows; fixed before the first start */
     uint64_t misc_enable;     /* what IA32_MISC_ENABLE has of the machine's */
+    uint64_t arch_caps;       /* IA32_ARCH_CAPABILITIES, where CPUID shows that */
     struct vm_pv pv;
     uint64_t made;       /* host TSC when its making began */
     uint64_t copy_ticks; /* of its last load: what the copy of its modules took */

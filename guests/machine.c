@@ -4,6 +4,7 @@
 #include "core/lib/error.h"
 #include "core/lib/log.h"
 #include "core/lib/string.h"
+#include "core/msr.h"
 #include "core/run.h"
 #include "core/vcpu_ops.h"
 #include "core/vmmem.h"
@@ -147,6 +148,14 @@ static uint64_t machine_misc_enable(void)
     return rdmsr_safe(MSR_MISC_ENABLE, &value) ? value & MISC_ENABLE_FAST_STRINGS : MISC_ENABLE_FAST_STRINGS;
 }
 
+/* A hypervisor beneath may leave out what its CPU has. */
+static uint64_t machine_arch_caps(void)
+{
+    bool listed = cpuid(0, 0).eax >= 7 && cpuid(7, 0).edx & BIT(29);
+
+    return msr_arch_caps(listed ? rdmsr(MSR_ARCH_CAPABILITIES) : 0, !(cpuid(1, 0).ecx & BIT(31)));
+}
+
 static void machine_pv(struct vm *vm, const struct machine_spec *spec)
 {
     vm->pv = (struct vm_pv){
@@ -255,6 +264,7 @@ static int machine_build(struct vm *vm, const struct machine_spec *spec, uint64_
     }
     machine_cpuid(vm, spec);
     vm->misc_enable = machine_misc_enable();
+    vm->arch_caps = machine_arch_caps();
     machine_pv(vm, spec);
     err = spec->balloon ? vmballoon_init(vm) : 0;
     if (!err)

@@ -121,6 +121,16 @@ static void test_unknown_read(void)
     expect("msr.unknown-read-rip", trap.rip, trap_at);
 }
 
+/* CPUID says whether it is there; nobody can write it. */
+static void test_arch_capabilities(void)
+{
+    bool there = cpuid(0, 0).eax >= 7 && cpu_has(7, 3, 29);
+    uint64_t value;
+
+    expect("msr.arch-capabilities", rdmsr_trap(MSR_ARCH_CAPABILITIES, &value), there ? NO_TRAP : EXC_GP);
+    expect("msr.arch-capabilities-write", wrmsr_trap(MSR_ARCH_CAPABILITIES, 0), EXC_GP);
+}
+
 static void test_efer(void)
 {
     uint64_t efer = rdmsr(MSR_EFER);
@@ -223,6 +233,7 @@ void test_msr(void)
     test_refused();
     test_apic_base_modes();
     test_unknown_read();
+    test_arch_capabilities();
     test_counters();
     test_efer();
     test_apic_base();

@@ -9,6 +9,7 @@
 #include "drivers/virt/vlapic.h"
 
 static uint32_t host_max, host_extended_max;
+static uint32_t host_lacks_7d;
 static bool host_amd;
 
 /* A host that has everything: all feature bits set. */
@@ -19,6 +20,7 @@ static void full_host(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
     case 0:
         regs[0] = host_max;
         memcpy(&regs[1], host_amd ? "Auth" : "Genu", 4);
+        memcpy(&regs[2], host_amd ? "cAMD" : "ntel", 4);
         break;
     case 4:
         regs[0] = subleaf < 3 ? 0xfc000121 : 0;
@@ -40,6 +42,10 @@ static void full_host(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
             regs[0] = 512, regs[1] = 1152;
         else if (subleaf == 7)
             regs[0] = 1024, regs[1] = 1664;
+        break;
+    case 7:
+        memset(regs, 0xff, 16);
+        regs[3] &= ~host_lacks_7d;
         break;
     default:
         memset(regs, 0xff, 16);
@@ -68,6 +74,7 @@ static int setup(void **state)
     host_max = 0x20;
     host_extended_max = 0x80000021;
     host_amd = false;
+    host_lacks_7d = 0;
     return 0;
 }
 
@@ -224,6 +231,23 @@ static void amd_repeats_the_basic_bits(void **state)
     assert_true(cpuid_has(&t, 0x80000001, 3, 24));
 }
 
+/* IA32_ARCH_CAPABILITIES is Keel's own on Intel's CPUs, whether theirs have it or not. */
+static void arch_capabilities_are_intels(void **state)
+{
+    struct cpuid_table t;
+
+    (void)state;
+    host_lacks_7d = (uint32_t)BIT(29);
+    t = build(1, 7, ~0ull);
+    assert_true(cpuid_has(&t, 7, 3, 29));
+    host_amd = true;
+    t = build(1, 7, ~0ull);
+    assert_false(cpuid_has(&t, 7, 3, 29));
+    host_lacks_7d = 0;
+    t = build(1, 7, ~0ull);
+    assert_true(cpuid_has(&t, 7, 3, 29));
+}
+
 static void hiding_takes_dependents_along(void **state)
 {
     struct cpuid_table t = build(1, 0xe7, ~0ull);
@@ -265,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup(topology_counts_vcpus, setup),
         cmocka_unit_test_setup(small_hosts_work, setup),
         cmocka_unit_test_setup(amd_repeats_the_basic_bits, setup),
+        cmocka_unit_test_setup(arch_capabilities_are_intels, setup),
         cmocka_unit_test_setup(hiding_takes_dependents_along, setup),
         cmocka_unit_test_setup(table_has_no_duplicates, setup),
     };
