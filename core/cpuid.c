@@ -370,24 +370,20 @@ static void cpuid_extended(struct cpuid_table *table, const struct cpuid_policy 
 
 static void cpuid_index(struct cpuid_table *table)
 {
-    memset(table->basic, CPUID_MAX_ENTRIES, sizeof table->basic);
-    memset(table->extended, CPUID_MAX_ENTRIES, sizeof table->extended);
+    memset(table->first, CPUID_MAX_ENTRIES, sizeof table->first);
     for (uint32_t i = table->count; i-- > 0;) {
-        uint32_t leaf = table->entries[i].leaf;
+        uint32_t slot = cpuid_slot(table->entries[i].leaf);
 
-        if (leaf < CPUID_RANGE)
-            table->basic[leaf] = (uint8_t)i;
-        else if (leaf - 0x80000000u < CPUID_RANGE)
-            table->extended[leaf - 0x80000000u] = (uint8_t)i;
+        if (slot < CPUID_SLOTS)
+            table->first[slot] = (uint8_t)i;
+        table->caches += table->entries[i].leaf == 4;
     }
 }
 
 static uint32_t cpuid_first(const struct cpuid_table *table, uint32_t leaf)
 {
-    if (LIKELY(leaf < CPUID_RANGE))
-        return table->basic[leaf];
-    if (leaf - 0x80000000u < CPUID_RANGE)
-        return table->extended[leaf - 0x80000000u];
+    if (LIKELY(cpuid_slot(leaf) < CPUID_SLOTS))
+        return table->first[cpuid_slot(leaf)];
     for (uint32_t i = 0; i < table->count; i++)
         if (table->entries[i].leaf == leaf)
             return i;

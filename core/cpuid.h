@@ -15,13 +15,14 @@ struct cpuid_entry {
 };
 
 #define CPUID_MAX_ENTRIES 80
-#define CPUID_RANGE       33 /* leaves of the basic and of the extended range that have an index */
+#define CPUID_SLOTS       64 /* of leaves with an index: see cpuid_slot */
 
 struct cpuid_table {
     uint32_t count;
     uint32_t max_basic, max_extended;
-    /* The first entry of leaf n, or CPUID_MAX_ENTRIES if it reads as zeros: an entry of zeros is there. */
-    uint8_t basic[CPUID_RANGE], extended[CPUID_RANGE];
+    /* The first entry of a leaf, or CPUID_MAX_ENTRIES if it reads as zeros: an entry of zeros is there. */
+    uint8_t first[CPUID_SLOTS];
+    uint8_t caches;                                    /* entries of leaf 4 */
     struct cpuid_entry entries[CPUID_MAX_ENTRIES + 1]; /* by leaf, then subleaf */
     uint64_t cr4_mask, efer_mask; /* what the features shown allow to set; EFER: but LMA */
     uint32_t linear_bits;         /* 57 with LA57, else 48 */
@@ -47,15 +48,31 @@ void cpuid_build(struct cpuid_table *table, const struct cpuid_policy *policy);
 const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf);
 /* The width of physical addresses, as the guest is told. */
 uint32_t cpuid_physical_bits(const struct cpuid_table *table);
-/* Leaves of the basic range that depend on ECX or on the vCPU's state: 1, 4, 7, 0BH, 0DH. */
-#define CPUID_VARIABLE (BIT(1) | BIT(4) | BIT(7) | BIT(0xb) | BIT(0xd))
+/* The first leaves of the basic and of the extended range, in turn; others are CPUID_SLOTS and more. */
+static inline uint32_t cpuid_slot(uint32_t leaf)
+{
+    return leaf << 1 | leaf >> 31;
+}
 
-/* The same for a basic leaf that is always the same, without a search; NULL: any other. */
+/* Leaves that depend on ECX or on the vCPU's state: 1, 4, 7, 0BH, 0DH, 80000001H. */
+#define CPUID_VARIABLE (BIT(2) | BIT(8) | BIT(14) | BIT(0x16) | BIT(0x1a) | BIT(3))
+
+/* The same for a leaf that is always the same, without a search; NULL: any other. */
 static inline const struct cpuid_entry *cpuid_find_constant(const struct cpuid_table *table, uint32_t leaf)
 {
-    if (leaf >= CPUID_RANGE || CPUID_VARIABLE >> leaf & 1)
+    uint32_t slot = cpuid_slot(leaf);
+
+    if (slot >= CPUID_SLOTS || CPUID_VARIABLE >> slot & 1)
         return NULL;
-    return &table->entries[table->basic[leaf]];
+    return &table->entries[table->first[slot]];
+}
+
+/* The same for leaf 4, which C libraries ask for dozens of times whenever a program starts. */
+static inline const struct cpuid_entry *cpuid_find_cache(const struct cpuid_table *table, uint32_t subleaf)
+{
+    if (subleaf >= table->caches)
+        return NULL;
+    return &table->entries[table->first[2 * 4] + subleaf];
 }
 
 /* True if the guest may use the feature at this bit of a leaf's register (0 eax .. 3 edx). */

@@ -80,6 +80,8 @@ void exit_cpuid(struct vcpu *vcpu)
 {
     const struct cpuid_entry *e = cpuid_find_constant(&vcpu->vm->cpuid, (uint32_t)vcpu->gpr[REG_RAX]);
 
+    if (UNLIKELY(!e) && (uint32_t)vcpu->gpr[REG_RAX] == 4)
+        e = cpuid_find_cache(&vcpu->vm->cpuid, (uint32_t)vcpu->gpr[REG_RCX]);
     if (LIKELY(e))
         exit_cpuid_show(vcpu, e);
     else

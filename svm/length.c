@@ -12,6 +12,9 @@ static uint8_t length_decode(struct vcpu *vcpu)
 
     svm_state_get_code(vcpu, &code);
     got = vcpu_fetch_code(vcpu, &code, bytes);
+    /* C libraries run CPUID dozens of times whenever a program starts, each time in another address space. */
+    if (got >= 2 && bytes[0] == 0x0f && bytes[1] == 0xa2)
+        return 2;
     return insn_decode(bytes, got, code.mode, &insn) < 0 ? 0 : insn.length;
 }
 

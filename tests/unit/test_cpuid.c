@@ -248,6 +248,34 @@ static void arch_capabilities_are_intels(void **state)
     assert_true(cpuid_has(&t, 7, 3, 29));
 }
 
+/* What is found without a search is what the search finds. */
+static void short_ways_lead_to_the_same(void **state)
+{
+    struct cpuid_table t = build(2, 0xe7, ~0ull);
+    static const uint32_t ranges[] = {0, CPUID_HYPERVISOR_BASE, 0x80000000, 0xc0000000};
+    uint32_t found = 0;
+
+    (void)state;
+    for (size_t r = 0; r < ARRAY_SIZE(ranges); r++)
+        for (uint32_t leaf = ranges[r]; leaf < ranges[r] + 100; leaf++) {
+            const struct cpuid_entry *quick = cpuid_find_constant(&t, leaf);
+            const struct cpuid_entry *e = cpuid_find(&t, leaf, 77);
+
+            if (quick && e)
+                assert_ptr_equal(quick, e);
+            else if (quick)
+                assert_int_equal(quick->eax | quick->ebx | quick->ecx | quick->edx, 0);
+            found += quick && e;
+        }
+    assert_in_range(found, 12, 40);
+    for (uint32_t subleaf = 0; subleaf < 100; subleaf++)
+        assert_ptr_equal(cpuid_find_cache(&t, subleaf), cpuid_find(&t, 4, subleaf));
+    assert_null(cpuid_find_cache(&t, UINT32_MAX));
+    host_max = 1;
+    t = build(1, 7, ~0ull);
+    assert_null(cpuid_find_cache(&t, 0));
+}
+
 static void hiding_takes_dependents_along(void **state)
 {
     struct cpuid_table t = build(1, 0xe7, ~0ull);
@@ -290,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup(small_hosts_work, setup),
         cmocka_unit_test_setup(amd_repeats_the_basic_bits, setup),
         cmocka_unit_test_setup(arch_capabilities_are_intels, setup),
+        cmocka_unit_test_setup(short_ways_lead_to_the_same, setup),
         cmocka_unit_test_setup(hiding_takes_dependents_along, setup),
         cmocka_unit_test_setup(table_has_no_duplicates, setup),
     };
