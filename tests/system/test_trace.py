@@ -10,6 +10,7 @@ from monitor import Monitor
 from vms import vm
 
 from backends.machine import TOP
+from tracing.check import faults_of
 
 ROUNDS = 20
 NAMES = ("one", "two")     # each has a core for itself
@@ -27,7 +28,9 @@ def dump(monitor, newest=""):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
     with open(path) as file:
-        return [event for event in json.load(file)["traceEvents"] if event["ph"] != "M"]
+        text = file.read()
+    assert faults_of(text) == []
+    return [event for event in json.loads(text)["traceEvents"] if event["ph"] != "M"]
 
 
 def of(events, category, vcpu=None):

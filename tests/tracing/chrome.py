@@ -8,8 +8,16 @@ PID = 1
 PORTS = {("svm", "I/O"): 0, ("vmx", "I/O instruction"): 3}    # the bit that says IN
 
 
-def microseconds(picoseconds):
-    return picoseconds / 10 ** 6
+PS_PER_NS = 1000
+NS_PER_US = 1000
+
+
+def microseconds(begin, end):
+    """
+    From one time in picoseconds to another, by whole nanoseconds: Perfetto keeps no more, and cuts off the rest from begin and
+    length alike, which would let a slice end behind the one that it is in. Such a slice isn't shown.
+    """
+    return (end // PS_PER_NS - begin // PS_PER_NS) / NS_PER_US
 
 
 def metadata(name, value, thread=None):
@@ -26,14 +34,14 @@ def exit_arguments(dump, each):
 
 
 def complete(thread, each, category, arguments):
-    return {"ph": "X", "pid": PID, "tid": thread, "ts": microseconds(each.begin), "dur": microseconds(each.end - each.begin),
+    return {"ph": "X", "pid": PID, "tid": thread, "ts": microseconds(0, each.begin), "dur": microseconds(each.begin, each.end),
             "name": each.name, "cat": category, "args": arguments}
 
 
 def core_events(dump, thread, core):
     events = [complete(thread, each, "run", {"left": LEFT.get(each.event.code, "")} if each.event else {}) for each in core.runs]
     events += [complete(thread, each, "exit", exit_arguments(dump, each)) for each in core.exits]
-    events += [{"ph": "i", "s": "t", "pid": PID, "tid": thread, "ts": microseconds(each.at), "name": each.name, "cat": "inject",
+    events += [{"ph": "i", "s": "t", "pid": PID, "tid": thread, "ts": microseconds(0, each.at), "name": each.name, "cat": "inject",
                 "args": {"vcpu": each.who}} for each in core.instants]
     return sorted(events, key=lambda event: (event["ts"], -event.get("dur", 0)))
 

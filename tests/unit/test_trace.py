@@ -9,6 +9,7 @@ import pytest
 TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.abspath(TESTS))
 
+from tracing.check import faults_of                                 # noqa: E402
 from tracing.chrome import chrome                                   # noqa: E402
 from tracing.dump import EVENT, EXIT, INJECT, LEAVE, RUN, BadDump, read  # noqa: E402
 from tracing.picture import picture                                 # noqa: E402
@@ -97,6 +98,37 @@ def test_chrome():
     assert [event["args"] for event in found if event.get("cat") == "run"] == [{"left": "halted"}, {}]
     times = [event["ts"] for event in found if event["ph"] != "M"]
     assert times == sorted(times)
+
+
+def test_importers_take_all_of_it():
+    """Slices are in one another as they are in time, at a clock whose ticks aren't whole nanoseconds, too."""
+    ticks = [(7000, 0, RUN, WEB, 0, 0, 0)]
+    for i in range(200):
+        ticks += [(7001 + 701 * i, 100 + i, EXIT, WEB, CPUID, 0, 0), (7400 + 701 * i, 301, EXIT, WEB, HLT, 0, 0), (7450 + 701 * i, 0, INJECT, WEB, 0x31, 0, 0),
+                  (7701 + 701 * i, 0, LEAVE, WEB, 0, 0, 0), (7702 + 701 * i, 0, RUN, WEB, 0, 0, 0)]
+    for hz in (1000000000, 2893201000, 3000000000):
+        dump = read(log(ticks, machine="version=1 vendor=svm cores=1 hz=%d tsc=6999 ns=4000" % hz))
+        assert faults_of(chrome(dump, timeline(dump))) == []
+
+
+@pytest.mark.parametrize("old, new, sentence", [
+    ('"ph": "X"', '"ph": "B"', "ph='B' isn't one of ours"),
+    ('"dur": 0.04, ', "", "there is no dur"),
+    ('"dur": 0.04', '"dur": 0.0401', "not in whole nanoseconds"),
+    ('"dur": 0.04', '"dur": 9', "event 3: ends behind the one that it is in, on track 0"),
+    ('"dur": 0.04', '"dur": -1', "dur=-1 is no number from 0 on"),
+    ('"ts": 1.2,', '"ts": 1.05,', "before the one that it follows on track 0"),
+    ('"name": "CPUID"', '"name": ""', "name='' is no word"),
+    ('"s": "t"', '"s": "x"', "s='x' is no scope"),
+    ("thread_name", "name", "metadata that names nothing"),
+    ('"ph": "M", "pid": 1, "tid": 0', '"ph": "M", "pid": 1, "tid": 9', "track 0 has no name"),
+    ("]}", "", "this is no trace"),
+])
+def test_what_importers_object_to(old, new, sentence):
+    dump = read(log())
+    text = chrome(dump, timeline(dump))
+    assert old in text and faults_of(text) == []
+    assert [fault for fault in faults_of(text.replace(old, new, 1)) if sentence in fault]
 
 
 def test_ports():
