@@ -76,7 +76,13 @@ def kind(request):
     reason = chosen.why_not()
     if reason:
         pytest.skip("%s: %s" % (request.param, reason))
+    images.Kernel.choose(chosen)
     return chosen
+
+
+def whole_machine(options):
+    """MiB of a machine that one VM has for itself: all of that is scrubbed at its end, and a firmware may want more."""
+    return 1024 if options.get("firmware") == "ovmf" else 256
 
 
 class Factory:
@@ -95,11 +101,14 @@ class Factory:
 
     def bare(self, cmdline="console=ttyS0", **options):
         """The guest's kernel without Keel."""
+        options.setdefault("memory", whole_machine(options))
         return Keel(self.start(images.linux_iso(cmdline, options.get("firmware") == "ovmf"), **options))
 
     def keel(self, modules=None, options="", cmdline="console=ttyS0", acpi=(), holes=(), msrs=(), **machine):
         """Keel; without modules it gets the stock kernel with this command line, and the initramfs."""
         modules = images.linux_modules(cmdline) if modules is None else modules
+        if "keel.conf" not in [line for _, line in modules]:
+            machine.setdefault("memory", whole_machine(machine))
         iso = images.keel_iso(modules, ("console=line " + options).strip(), machine.get("firmware") == "ovmf", acpi,
                               holes, msrs)
         return Keel(self.start(iso, **machine))

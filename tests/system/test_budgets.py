@@ -37,7 +37,7 @@ def beyond(found, over):
 @pytest.mark.parametrize("options", [pytest.param("", id="as-it-is"), pytest.param("disable=apicv", id="by-keel",
                                      marks=pytest.mark.only("bochs-vmx", why="APICv is Intel's"))])
 def test_exits(kind, machine, options):
-    keel = machine.keel(images.payload_modules("bench"), options, counted=True)
+    keel = machine.keel(images.payload_modules("bench"), options, counted=True, memory=1024)
     assert keel.finish(120) == "clean"
     found = figures(keel)
     assert len(found) > 40
@@ -47,7 +47,7 @@ def test_exits(kind, machine, options):
 @pytest.mark.only("qemu-svm", why="in Bochs with two cores a tick isn't an instruction")
 def test_ipi_between_cores(kind, machine):
     """What both cores execute, one after the other."""
-    keel = machine.keel(images.payload_modules("bench=pair"), cores=2, counted=True)
+    keel = machine.keel(images.payload_modules("bench=pair"), cores=2, counted=True, memory=1024)
     assert keel.finish(120) == "clean"
     found = figures(keel)
     assert "ipi-running" in found

@@ -17,6 +17,7 @@ def linux(name, **keys):
     """The same with the stock kernel and the initramfs."""
     values = {"kernel": "vmlinuz", "initrd": "initrd.gz", "memory": "192M", "cmdline": "console=ttyS0 quiet"}
     values.update(keys)
+    values["cmdline"] += images.Kernel.options
     return vm(name, **values)
 
 
@@ -26,7 +27,7 @@ def modules(directory, sections, replaced={}):
     text = "\n".join(sections)
     with open(path, "w") as file:
         file.write(text)
-    files = {"exits.bz": os.path.join(images.PAYLOADS, "exits.bz"), "vmlinuz": images.KERNEL, "initrd.gz": images.INITRD, **replaced}
+    files = {"exits.bz": os.path.join(images.PAYLOADS, "exits.bz"), "vmlinuz": images.Kernel.path, "initrd.gz": images.INITRD, **replaced}
     return [(path, "keel.conf")] + [(files[name], name) for name in sorted(files)
                                     if re.search(r"= %s\b" % re.escape(name), text)]
 
