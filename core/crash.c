@@ -177,17 +177,11 @@ static void step_stack(struct vcpu *vcpu)
     crash_stack(vcpu, crash_linear(vcpu, SEG_SS, vcpu_get(vcpu, REG_RSP)));
 }
 
-static void step_dump(struct vcpu *vcpu)
-{
-    vcpu_ops->dump(vcpu);
-}
-
 static const struct {
     void (*print)(struct vcpu *vcpu);
     bool all; /* not only for the one that failed */
 } crash_steps[] = {
-    {step_state, true},  {step_segments, true}, {step_code, true},
-    {step_walks, false}, {step_stack, false},   {step_dump, false},
+    {step_state, true}, {step_segments, true}, {step_code, true}, {step_walks, false}, {step_stack, false},
 };
 
 /* The one that failed comes first. */
@@ -198,6 +192,15 @@ static struct vcpu *crash_vcpu_at(const struct vm *vm, uint32_t at)
     if (at == 0)
         return vm->vcpus[failed];
     return vm->vcpus[at <= failed ? at - 1 : at];
+}
+
+/* The control state of the one that failed. True while there is more of it. */
+static bool crash_dump(struct vcpu *vcpu, struct crash *c)
+{
+    if (c->at != 0 || c->part == UINT32_MAX)
+        return false;
+    c->part = vcpu_ops->dump(vcpu, c->part) ? c->part + 1 : UINT32_MAX;
+    return true;
 }
 
 /* True when the report is complete. */
@@ -212,6 +215,8 @@ static bool crash_step(struct vm *vm)
         c->step++;
         return false;
     }
+    if (crash_dump(vcpu, c))
+        return false;
     c->traced = crash_trace(vcpu, c->traced);
     if (c->traced)
         return false;
@@ -275,7 +280,7 @@ bool crash_due(const struct vm *vm)
 
 void crash_report(struct vm *vm, struct timer_queue *timers, uint64_t now)
 {
-    vm->crash.at = vm->crash.step = 0;
+    vm->crash.at = vm->crash.step = vm->crash.part = 0;
     vm->crash.traced = 1;
     vm->crash.waits = 0;
     timer_init(&vm->crash.timer, timers, crash_continue);

@@ -78,8 +78,11 @@ struct vcpu_ops {
     void (*tsc_offset)(struct vcpu *vcpu, uint64_t offset);
     void (*flush)(
         struct vcpu *vcpu); /* nested mappings or guest translations changed: flush before the next entry */
-    /* Prints all of the control state, and why the last entry failed if it did: for crash reports. One log_error per line. */
-    void (*dump)(struct vcpu *vcpu);
+    /*
+     * Prints the control state, and why the last entry failed if it did: for crash reports. One log_error per line, some lines in each
+     * part, which are numbered from 0. False: that was the last one.
+     */
+    bool (*dump)(struct vcpu *vcpu, uint32_t part);
     /* The name of an exit reason, for traces; never NULL. */
     const char *(*exit_name)(uint32_t reason);
 };

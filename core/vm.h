@@ -47,6 +47,7 @@ struct crash {
     char why[VM_WHY_MAX]; /* a sentence; "": no report is due */
     struct timer timer;   /* the report goes on */
     uint32_t at, step, traced;
+    uint32_t part;  /* of the control state that comes next */
     uint32_t waits; /* steps left out since the last one, for want of room on the console */
 };
 

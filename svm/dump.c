@@ -61,11 +61,12 @@ static void dump_rule(void *ctx, const char *what)
     log_error("VMRUN refuses: %s", what);
 }
 
-void svm_dump(struct vcpu *vcpu)
+bool svm_dump(struct vcpu *vcpu, uint32_t part)
 {
     const struct svm_vcpu *s = svm_vcpu(vcpu);
     const struct vmcb *v = s->vmcb;
 
+    (void)part;
     log_error("vmcb: exit=%llx (%s) info1=%llx info2=%llx", (ull)v->exit_code,
               svm_exit_name((uint32_t)v->exit_code), (ull)v->exit_info1, (ull)v->exit_info2);
     dump_state(v);
@@ -74,4 +75,5 @@ void svm_dump(struct vcpu *vcpu)
     log_error("nmi: blocked=%d iret=%d window=%d; irq_window=%d attention=%x", s->nmi.blocked, s->nmi.iret,
               s->nmi.window, s->irq_window, s->vcpu->attention);
     check_vmcb(v, &svm_limits, dump_rule, NULL);
+    return false; /* all in the first one */
 }

@@ -136,5 +136,5 @@ void svm_exit_other(struct vcpu *vcpu);
 void svm_exit_unmeasured(struct vcpu *vcpu);
 
 /* dump.c, names.c */
-void svm_dump(struct vcpu *vcpu);
+bool svm_dump(struct vcpu *vcpu, uint32_t part);
 const char *svm_exit_name(uint32_t code);

@@ -8,13 +8,24 @@
 
 #define DUMP_COLUMNS 3
 #define DUMP_WIDTH   40
+#define DUMP_FIELDS  (6 * DUMP_COLUMNS) /* of one part */
 
-static void dump_fields(void)
+static uint32_t dump_field_count(void)
+{
+    uint32_t count = 0;
+
+    while (field_names[count].name)
+        count++;
+    return count;
+}
+
+static void dump_fields(uint32_t first)
 {
     char line[DUMP_COLUMNS * (DUMP_WIDTH + 1) + 1];
     uint32_t column = 0;
 
-    for (const struct field_name *f = field_names; f->name; f++) {
+    for (const struct field_name *f = field_names + first; f->name && f < field_names + first + DUMP_FIELDS;
+         f++) {
         uint64_t value;
 
         if (!vmread_try(f->field, &value))
@@ -63,20 +74,31 @@ static void dump_report(void *ctx, const char *rule)
     log_error("  VM entry: broken rule: %s", rule);
 }
 
-void vmx_dump(struct vcpu *vcpu)
+static void dump_rest(const struct vmx_vcpu *v)
 {
-    struct vmx_vcpu *v = vmx_vcpu(vcpu);
     struct check check = {.read = dump_read, .report = dump_report, .capability = &vmx.capability};
 
-    vmcs_borrow(v);
-    if (v->reason == REASON_REFUSED)
-        log_error("  last entry: %s", v->failure);
-    dump_fields();
-    dump_segments();
     for (uint32_t i = 0; i < v->slots; i++)
         log_error("  MSR 0x%x: guest 0x%llx host 0x%llx", v->entry_msrs[i].index,
                   (unsigned long long)v->entry_msrs[i].value, (unsigned long long)v->exit_msrs[i].value);
     if (v->entry_failed && !check_entry(&check))
         log_error("  VM entry: no rule is broken as far as this can be told");
+}
+
+bool vmx_dump(struct vcpu *vcpu, uint32_t part)
+{
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+    uint32_t fields = dump_field_count(), first = part * DUMP_FIELDS;
+
+    vmcs_borrow(v);
+    if (part == 0 && v->reason == REASON_REFUSED)
+        log_error("  last entry: %s", v->failure);
+    if (first < fields)
+        dump_fields(first);
+    else if (first < fields + DUMP_FIELDS)
+        dump_segments();
+    else
+        dump_rest(v);
     vmcs_return(v);
+    return first < fields + DUMP_FIELDS;
 }

@@ -236,4 +236,4 @@ static inline void pending_add(struct vmx_vcpu *v, uint8_t what)
 }
 
 /* dump.c */
-void vmx_dump(struct vcpu *vcpu);
+bool vmx_dump(struct vcpu *vcpu, uint32_t part);

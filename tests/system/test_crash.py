@@ -6,7 +6,7 @@ import vms
 from monitor import Monitor
 from vms import vm
 
-LATE_US = 3000
+LATE_US = 2000
 
 
 def on_time(late, limit=LATE_US):
