@@ -95,7 +95,8 @@ def test_linux(kind, machine, tmp_path, vcpus, cores):
     """All CPUs come up, go off and on again, and work; the kernel has nothing to complain of."""
     if kind.name.startswith("bochs") and vcpus > 2:
         pytest.skip("Bochs is slow: two CPUs there, four and more on QEMU")
-    keel = boot_linux(machine, tmp_path, vcpus, cores)
+    # Counted on QEMU: in real time that may fail itself under load (README, Known limits).
+    keel = boot_linux(machine, tmp_path, vcpus, cores, counted=kind.name == "qemu-svm")
     assert cpus_online(keel) == "0-%d" % (vcpus - 1)
     last = vcpus - 1
     for _ in range(2):
