@@ -14,8 +14,8 @@ enum emul_result {
     EMUL_AGAIN = 1, /* a REP instruction has done a part; RIP stays, and the instruction is to be run again */
     EMUL_JUMPED = 2,  /* finished, and it has set RIP */
     EMUL_FAULT = 3,   /* *fault is to be raised; RIP stays, registers are as the CPU would leave them */
-    EMUL_TRAPPED = 5, /* the same, into a task that asks for #DB at once */
     EMUL_SHADOW = 4,  /* finished, and neither interrupt nor trap comes before the next instruction */
+    EMUL_TRAPPED = 5, /* as EMUL_JUMPED, into a task that asks for #DB at once */
 };
 
 struct emul_fault {

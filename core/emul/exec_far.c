@@ -169,19 +169,7 @@ static int far_system(const struct emul *e, const struct far *to, bool call)
 
 /* The instructions -------------------------------------------------------------------------------------------------- */
 
-int exec_jump_far(struct emul *e)
-{
-    struct far to;
-    int err = far_read(e, &to);
-
-    if (!err)
-        err = far_load(e, &to);
-    if (err == ERR_NOTSUP)
-        return far_system(e, &to, false);
-    return err ? err : far_go(e, &to);
-}
-
-static int call_straight(const struct emul *e, struct far *to)
+static int call_straight(const struct emul *e, const struct far *to)
 {
     uint32_t size = e->insn->op_size;
     uint64_t next = far_next(e) & size_mask(size), selector;
@@ -199,7 +187,7 @@ static int call_straight(const struct emul *e, struct far *to)
     return far_go(e, to);
 }
 
-int exec_call_far(struct emul *e)
+static int far_transfer(const struct emul *e, bool call)
 {
     struct far to;
     int err = far_read(e, &to);
@@ -207,6 +195,18 @@ int exec_call_far(struct emul *e)
     if (!err)
         err = far_load(e, &to);
     if (err == ERR_NOTSUP)
-        return far_system(e, &to, true);
-    return err ? err : call_straight(e, &to);
+        return far_system(e, &to, call);
+    if (err)
+        return err;
+    return call ? call_straight(e, &to) : far_go(e, &to);
+}
+
+int exec_jump_far(struct emul *e)
+{
+    return far_transfer(e, false);
+}
+
+int exec_call_far(struct emul *e)
+{
+    return far_transfer(e, true);
 }
