@@ -93,3 +93,15 @@ def test_devices_are_shared(machine, tmp_path):
     exits, found = storm(machine, tmp_path, [vm("a", cmdline="hog=port smp=2 for=5", vcpus=2)])
     assert min(exits) > 1000, exits
     assert any("exit_in+" in line for line in found), found
+
+
+@pytest.mark.only("qemu-svm", why=ONLY)
+def test_ipis_take_no_lock(machine, tmp_path):
+    """Between vCPUs that run: only the receiver's LAPIC and what it is to look at are shared. One that sleeps has to be woken, which
+    takes the scheduler's lock: that this is seen shows that a lock would be."""
+    def lockers(kinds):
+        _, found = storm(machine, tmp_path, [vm("a", cmdline="hog=%s smp=2 for=10" % kinds, vcpus=2)])
+        assert found
+        return [line for line in found if re.search(r"sched|lock|devices", line)]
+    assert lockers("broadcast,nmi") == []
+    assert lockers("sleep") != []
