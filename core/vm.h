@@ -22,7 +22,7 @@ enum vm_state {
     VM_CREATED,
     VM_RUNNING,
     VM_PAUSED,
-    VM_STOPPED, /* waits for its restart */
+    VM_STOPPED, /* waits for its restart, or to be copied */
     VM_CRASHED, /* kept to look at */
     VM_ENDING,  /* its memory is being scrubbed */
 };
@@ -92,7 +92,7 @@ struct vm {
     uint64_t arch_caps;       /* IA32_ARCH_CAPABILITIES, where CPUID shows that */
     struct vm_pv pv;
     uint64_t made;       /* host TSC when its making began */
-    uint64_t copy_ticks; /* of its last load: what the copy of its modules took */
+    uint64_t copy_ticks; /* of its last load: what the copy of its modules took, without pauses */
     uint64_t tsc_start;  /* host TSC at VM time 0 */
     uint64_t tsc_offset; /* guest TSC = host TSC + this + vcpu->tsc_adjust */
     uint32_t vcpu_count;

@@ -11,10 +11,10 @@ uint64_t firmware_size(uint64_t len)
     return len >= FIRMWARE_MIN && len <= FIRMWARE_MAX ? ALIGN_UP(len, PAGE_SIZE) : 0;
 }
 
-int firmware_load(const struct gmem *mem, const void *image, uint64_t len)
+int firmware_load(const struct gmem *mem, struct copies *copies, const void *image, uint64_t len)
 {
     uint64_t low = MIN(len, LOW_COPY);
-    int err = gmem_write(mem, FIRMWARE_END - len, image, len);
+    int err = copies_add(copies, mem, FIRMWARE_END - len, image, len);
 
     /* What an earlier run left between the option ROMs and here is none of them. */
     if (!err)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "guests/copies.h"
 #include "guests/e820.h"
 #include "mm/gmem.h"
 
@@ -21,7 +22,8 @@ struct guest_files {
     struct guest_file kernel;
     struct guest_file modules[GUEST_MODULES_MAX]; /* initrds, in order */
     uint32_t module_count;
-    const char *cmdline; /* without the kernel's name */
+    const char *cmdline;   /* without the kernel's name */
+    struct copies *copies; /* what of them is to be copied later; NULL: nothing */
 };
 
 static inline uint64_t guest_module_bytes(const struct guest_files *files)

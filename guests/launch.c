@@ -115,19 +115,23 @@ static void launch_stats(const struct vm *vm)
         launch_vcpu_stats(vm->vcpus[i]);
 }
 
-static int launch_go(struct launch *l)
+void launch_run(struct launch *l)
 {
-    int err = machine_load(l->vm, &l->spec);
-
-    if (err)
-        return err;
     l->began = clock_now();
     l->ordered_off = false;
     l->vm->state = VM_RUNNING;
     launch_event(l, "running", VM_STOP_NONE, 0);
     launch_watch(l);
     vm_run(l->vm);
-    return 0;
+}
+
+static int launch_go(struct launch *l)
+{
+    int err = machine_load(l->vm, &l->spec, &l->copies);
+
+    if (!err)
+        (l->copies.count ? launch_copy_begin : launch_run)(l);
+    return err;
 }
 
 static bool launch_again(const struct launch *l)
@@ -157,6 +161,7 @@ static void launch_finish(struct launch *l)
     if (vm->status != 0)
         launch_set_failed();
     timer_disarm(&l->watchdog);
+    l->copies.count = 0;
     if (vm->stop == VM_STOP_CRASH && l->spec.on_crash == ON_CRASH_HOLD) {
         vm->state = VM_CRASHED;
         launch_event(l, "crashed", vm->stop, vm->status);
@@ -193,10 +198,12 @@ static void launch_restart(struct timer *timer, uint64_t now)
         return;
     }
     /* An order may have come first. */
-    if (l->vm && l->vm->state == VM_STOPPED && !launch_may_restart(l))
-        timer_arm(timer, now + RETRY_NS);
-    else if (l->vm && l->vm->state == VM_STOPPED)
-        launch_go_again(l);
+    if (l->vm && l->vm->state == VM_STOPPED && !l->copies.count) {
+        if (launch_may_restart(l))
+            launch_go_again(l);
+        else
+            timer_arm(timer, now + RETRY_NS);
+    }
     lock_drop(&l->lock);
 }
 
@@ -423,6 +430,7 @@ void launch_init(struct launch *l)
 {
     timer_init(&l->restart, run_timers(0), launch_restart);
     timer_init(&l->watchdog, run_timers(0), launch_watchdog);
+    timer_init(&l->copying, run_timers(0), launch_copy);
 }
 
 void launch_make_all(void)
@@ -480,7 +488,7 @@ int launch_start(uint32_t index)
     return err;
 }
 
-/* One that waits for its restart has nothing that runs. */
+/* One that waits for its restart, or is copied, has nothing that runs. */
 static void launch_end_parked(struct launch *l, enum vm_stop why, int status)
 {
     timer_disarm(&l->restart);

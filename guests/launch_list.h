@@ -22,6 +22,8 @@ struct launch {
     struct timer restart;  /* armed: it has ended, and starts again then */
     struct timer watchdog; /* armed while it runs, if it has one */
     struct timer memory;   /* armed while it stands still, since it needs memory that others have */
+    struct timer copying;  /* armed while its kernel is copied: it runs when that is done */
+    struct copies copies;  /* what is left of that */
     struct timer clearing; /* armed while its blank disks are cleared: it runs when that is done */
     struct timer ending;   /* armed when it has ended: what is left to do; of the core that noticed */
     launch_look look;      /* waits until the vCPUs are at rest; NULL: nobody does */
@@ -33,5 +35,11 @@ extern uint32_t launched;
 extern bool launch_failed; /* some VM has ended badly, or couldn't start */
 
 void launch_init(struct launch *l);
+/* Its memory is ready: it runs. Its lock is held. */
+void launch_run(struct launch *l);
+/* Its kernel has to be copied first. Its lock is held. */
+void launch_copy_begin(struct launch *l);
+/* The callback of `copying`. */
+void launch_copy(struct timer *timer, uint64_t now);
 /* All vCPUs rest, and there is no memory for the next touch: as if paused, until there is some. Its lock is held. */
 void launch_wait_for_memory(struct launch *l);

@@ -137,7 +137,7 @@ static int initrds_write(const struct gmem *mem, const struct guest_files *files
         if (next > at)
             err = gmem_fill(mem, base + at, 0, next - at);
         if (!err && m->len)
-            err = gmem_write(mem, base + next, m->data, m->len);
+            err = copies_add(files->copies, mem, base + next, m->data, m->len);
         at = next + m->len;
     }
     return err;
@@ -162,7 +162,7 @@ int linux_load(const struct gmem *mem, const struct guest_files *files, const st
     if (!err)
         err = linux_place_find(mem, &header, initrd_len, &place, why, why_size);
     if (!err)
-        err = gmem_write(mem, place.kernel, file + header.setup_len, header.body_len);
+        err = copies_add(files->copies, mem, place.kernel, file + header.setup_len, header.body_len);
     if (!err)
         err = initrds_write(mem, files, place.initrd);
     if (err)

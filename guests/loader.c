@@ -134,10 +134,9 @@ bool loader_find(const struct loader *l, uint64_t len, uint64_t align, gpa_t fro
     return *base != UINT64_MAX;
 }
 
-int loader_place(struct loader *l, uint64_t len, uint64_t align, const char *what, gpa_t *at)
+/* The same as loader_place, with whatever is there. */
+static int loader_room(struct loader *l, uint64_t len, uint64_t align, const char *what, gpa_t *at)
 {
-    int err;
-
     *at = UINT64_MAX;
     if (len <= LOADER_SMALL)
         *at = place_find(l, LOADER_LOW_BASE, PC_LOW_RAM_END, len, align);
@@ -148,7 +147,13 @@ int loader_place(struct loader *l, uint64_t len, uint64_t align, const char *wha
                              "there is no room for %s of %llu KiB beside the kernel; the VM has %llu MiB",
                              what, (unsigned long long)(len + KiB - 1) / KiB,
                              (unsigned long long)(gmem_ram_bytes(l->mem) + MiB - 1) / MiB);
-    err = loader_claim(l, *at, len, what);
+    return loader_claim(l, *at, len, what);
+}
+
+int loader_place(struct loader *l, uint64_t len, uint64_t align, const char *what, gpa_t *at)
+{
+    int err = loader_room(l, len, align, what, at);
+
     return err ? err : gmem_fill(l->mem, *at, 0, len);
 }
 
@@ -157,9 +162,9 @@ int loader_segment(struct loader *l, gpa_t base, const void *data, uint64_t len,
     int err = loader_claim(l, base, mem_len, "the kernel");
 
     if (!err && len)
-        err = gmem_write(l->mem, base, data, len);
+        err = copies_add(l->files->copies, l->mem, base, data, len);
     if (!err && mem_len > len)
-        err = gmem_fill(l->mem, base + len, 0, mem_len - len);
+        err = copies_add(l->files->copies, l->mem, base + len, NULL, mem_len - len);
     return err;
 }
 
@@ -186,10 +191,10 @@ int loader_modules(struct loader *l)
 {
     for (uint32_t i = 0; i < l->files->module_count; i++) {
         const struct guest_file *m = &l->files->modules[i];
-        int err = m->len ? loader_place(l, m->len, PAGE_SIZE, "a module", &l->modules[i]) : 0;
+        int err = m->len ? loader_room(l, m->len, PAGE_SIZE, "a module", &l->modules[i]) : 0;
 
         if (!err && m->len)
-            err = gmem_write(l->mem, l->modules[i], m->data, m->len);
+            err = copies_add(l->files->copies, l->mem, l->modules[i], m->data, m->len);
         if (err)
             return err;
     }

@@ -328,9 +328,16 @@ static void machine_registers(struct vcpu *vcpu, const struct guest_entry *entry
     vcpu->state = VCPU_RUNNING;
 }
 
-/* Everything from the reset button to the kernel's entry point. The VM's window must be open. */
-static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
+static void machine_count_copy(struct vm *vm, uint64_t ticks)
 {
+    vm->copy_ticks += ticks;
+    machine_copied += ticks;
+}
+
+/* Everything from the reset button to the kernel's entry point. The VM's window must be open. */
+static int machine_kernel(struct vm *vm, const struct machine_spec *spec, struct copies *copies)
+{
+    struct guest_files files = spec->files;
     struct acpi_guest acpi = machine_acpi(vm);
     struct guest_entry entry;
     struct e820 map;
@@ -346,10 +353,10 @@ static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
         return err;
     }
     e820_build(&map, &vm->mem, true);
+    files.copies = copies;
     start = rdtsc();
-    err = kernel_load(&vm->mem, &spec->files, &map, rsdp, &entry, why, sizeof why);
-    vm->copy_ticks = rdtsc() - start;
-    machine_copied += vm->copy_ticks;
+    err = kernel_load(&vm->mem, &files, &map, rsdp, &entry, why, sizeof why);
+    machine_count_copy(vm, rdtsc() - start);
     if (err) {
         log_error("vm=%s: %s", vm->name, why);
         return err;
@@ -361,9 +368,9 @@ static int machine_kernel(struct vm *vm, const struct machine_spec *spec)
 }
 
 /* Everything else is the firmware's business: the boot vCPU is as after a reset. */
-static int machine_firmware(struct vm *vm, const struct machine_spec *spec)
+static int machine_firmware(struct vm *vm, const struct machine_spec *spec, struct copies *copies)
 {
-    int err = firmware_load(&vm->mem, spec->firmware.data, spec->firmware.len);
+    int err = firmware_load(&vm->mem, copies, spec->firmware.data, spec->firmware.len);
 
     if (err)
         log_error("vm=%s: its firmware can't be loaded (error %d)", vm->name, err);
@@ -372,7 +379,7 @@ static int machine_firmware(struct vm *vm, const struct machine_spec *spec)
     return err;
 }
 
-int machine_load(struct vm *vm, const struct machine_spec *spec)
+int machine_load(struct vm *vm, const struct machine_spec *spec, struct copies *copies)
 {
     uint64_t before;
     int err = vm_reset(vm);
@@ -385,9 +392,20 @@ int machine_load(struct vm *vm, const struct machine_spec *spec)
         machine_reset_at = vm->tsc_start;
     board_reset(vm->board);
     before = vmmem_open(vm);
-    err = spec->firmware.data ? machine_firmware(vm, spec) : machine_kernel(vm, spec);
+    vm->copy_ticks = 0;
+    copies->count = 0;
+    err = spec->firmware.data ? machine_firmware(vm, spec, copies) : machine_kernel(vm, spec, copies);
     vmmem_close(before);
     return err;
+}
+
+void machine_copy(struct vm *vm, struct copies *copies)
+{
+    uint64_t before = vmmem_open(vm), start = rdtsc();
+
+    copies_step(copies, &vm->mem);
+    machine_count_copy(vm, rdtsc() - start);
+    vmmem_close(before);
 }
 
 void machine_destroy(struct vm *vm)

@@ -72,6 +72,11 @@ uint64_t machine_memory_bytes(const struct machine_spec *spec);
 uint64_t machine_disk_bytes(const struct machine_spec *spec);
 /* Makes the VM, without a kernel in it. NULL, one line in the log and nothing left behind if that can't be. */
 struct vm *machine_create(uint32_t id, const struct machine_spec *spec) MUST_CHECK;
-/* Resets all of it and loads the kernel: vCPU 0 is at the entry point. One line in the log if it can't be. */
-int machine_load(struct vm *vm, const struct machine_spec *spec) MUST_CHECK;
+/*
+ * Resets all of it and loads the kernel: vCPU 0 is at the entry point. One line in the log if it can't be. What is large is in `copies`
+ * afterwards, and has to be copied before the VM may run.
+ */
+int machine_load(struct vm *vm, const struct machine_spec *spec, struct copies *copies) MUST_CHECK;
+/* The next piece of that. */
+void machine_copy(struct vm *vm, struct copies *copies);
 void machine_destroy(struct vm *vm);

@@ -49,13 +49,13 @@ static void test_places(void **state)
     static const uint64_t sizes[] = {64 * KiB, 128 * KiB, 512 * KiB};
 
     (void)state;
-    assert_int_equal(firmware_load(&mem, image, sizes[0]), ERR_RANGE);
+    assert_int_equal(firmware_load(&mem, NULL, image, sizes[0]), ERR_RANGE);
     assert_int_equal(gmem_add(&mem, 4 * GiB - sizeof(image), sizeof(image), false), 0);
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         uint64_t low = MIN(sizes[i], 128 * KiB);
 
         memset(window + PC_ROM, 0xee, PC_HIGH_RAM - PC_ROM);
-        assert_int_equal(firmware_load(&mem, image, sizes[i]), 0);
+        assert_int_equal(firmware_load(&mem, NULL, image, sizes[i]), 0);
         assert_memory_equal(window + 4 * GiB - sizes[i], image, sizes[i]);
         assert_memory_equal(window + PC_HIGH_RAM - low, image + sizes[i] - low, low);
         assert_int_equal(window[PC_ROM], 0);

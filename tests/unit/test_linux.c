@@ -92,6 +92,26 @@ static void expect_refusal(int err, const char *words)
         fail_msg("\"%s\" is not in \"%s\"", words, why);
 }
 
+/* With a list for large parts: they come when that is done, and where they come at once else. */
+static void test_copied_later(void **state)
+{
+    static struct copies copies;
+    uint8_t *at_once = malloc(RAM);
+
+    (void)state;
+    files.modules[0].len = MiB;
+    assert_int_equal(load(), 0);
+    memcpy(at_once, ram, RAM);
+    memset(ram, 0, RAM);
+    files.copies = &copies;
+    assert_int_equal(load(), 0);
+    assert_int_not_equal(copies.count, 0);
+    while (copies.count)
+        copies_step(&copies, &mem);
+    assert_memory_equal(ram, at_once, RAM);
+    free(at_once);
+}
+
 static void test_64bit(void **state)
 {
     const uint8_t *zero;
@@ -310,6 +330,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_64bit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_copied_later, setup, teardown),
         cmocka_unit_test_setup_teardown(test_e820_in_zero_page, setup, teardown),
         cmocka_unit_test_setup_teardown(test_page_tables_and_gdt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_32bit, setup, teardown),
