@@ -451,8 +451,10 @@ void launch_all(void (*ended)(int status))
     __atomic_fetch_add(&active, 1, __ATOMIC_ACQ_REL); /* the first may end before the last has begun */
     for (uint32_t i = 0; i < launched; i++) {
         lock_take(&launches[i].lock);
-        if (launches[i].vm)
+        if (launches[i].vm) {
             (void)launch_begin(&launches[i]);
+            launch_copy_now(&launches[i]); /* nothing runs on this core yet */
+        }
         lock_drop(&launches[i].lock);
     }
     launch_deactivate();

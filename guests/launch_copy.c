@@ -30,6 +30,15 @@ static void launch_copy_piece(struct launch *l, uint64_t now)
     timer_arm(&l->copying, run_is_idle() ? end : end + (end - now));
 }
 
+void launch_copy_now(struct launch *l)
+{
+    if (!l->copies.count)
+        return;
+    while (l->copies.count)
+        machine_copy(l->vm, &l->copies);
+    launch_run(l);
+}
+
 void launch_copy(struct timer *timer, uint64_t now)
 {
     struct launch *l = CONTAINER_OF(timer, struct launch, copying);

@@ -39,6 +39,8 @@ void launch_init(struct launch *l);
 void launch_run(struct launch *l);
 /* Its kernel has to be copied first. Its lock is held. */
 void launch_copy_begin(struct launch *l);
+/* All of what is left, at one go, and it runs. Its lock is held. */
+void launch_copy_now(struct launch *l);
 /* The callback of `copying`. */
 void launch_copy(struct timer *timer, uint64_t now);
 /* All vCPUs rest, and there is no memory for the next touch: as if paused, until there is some. Its lock is held. */
