@@ -15,6 +15,7 @@
 #include "core/x86/smp.h"
 #include "core/x86/traps.h"
 #include "drivers/hw/acpi.h"
+#include "drivers/hw/lapic_rate.h"
 #include "mm/frame.h"
 #include "mm/hostmap.h"
 #include "mm/layout.h"
@@ -296,7 +297,7 @@ void cores_start(const struct acpi_info *acpi, const struct options *options, NO
     trampoline_run(acpi, options->cpus != 0 ? MIN(options->cpus, CPU_MAX) : CPU_MAX);
     record_settle();
     fpu_init();
-    lapic_timer_calibrate(clock_tsc_hz());
+    lapic_rate_measure(clock_tsc_hz());
     if (vendor->init())
         boot_fail("%s can't be set up: no memory", vendor->name);
     if (core_enable(cpu))

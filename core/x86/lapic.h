@@ -27,8 +27,11 @@ void lapic_nmi(uint32_t apic_id);
 void lapic_send_init(uint32_t apic_id);
 void lapic_send_startup(uint32_t apic_id, uint8_t page);
 
-/* Measures the timer's rate against the TSC, unless CAP_TSC_DEADLINE makes that unnecessary. Once, on one core. */
-void lapic_timer_calibrate(uint64_t tsc_hz);
+/* The calling core's timer counts, from 0 and without an interrupt, for its rate to be measured (drivers/hw/lapic_rate.h). */
+void lapic_timer_count(void);
+uint32_t lapic_timer_counted(void);
+/* Ends that. The timers of all cores have this rate; not needed with CAP_TSC_DEADLINE. */
+void lapic_timer_set_rate(uint64_t tsc_hz, uint64_t hz);
 /* Makes the calling core's timer raise VECTOR_TIMER. */
 void lapic_timer_enable(void);
 /*

@@ -1,6 +1,5 @@
 #include "core/x86/lapic.h"
 
-#include "core/lib/log.h"
 #include "core/lib/scale.h"
 #include "core/x86/asm.h"
 #include "core/x86/caps.h"
@@ -8,31 +7,24 @@
 #include "core/x86/lapic_regs.h"
 #include "core/x86/msr.h"
 
-#define CALIBRATE_PER_SEC 500 /* of a second: 2 ms */
-
 static struct scale count_from_tsc;
 
-void lapic_timer_calibrate(uint64_t tsc_hz)
+void lapic_timer_count(void)
 {
-    uint64_t tsc_begin, tsc_span, hz;
-    uint32_t count;
-
-    if (cap(CAP_TSC_DEADLINE))
-        return;
     lapic_write(LAPIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
     lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_1);
     lapic_write(LAPIC_TIMER_INITIAL, UINT32_MAX);
-    tsc_begin = rdtsc();
-    do {
-        count = UINT32_MAX - lapic_read(LAPIC_TIMER_CURRENT);
-        tsc_span = rdtsc() - tsc_begin;
-    } while (tsc_span < tsc_hz / CALIBRATE_PER_SEC);
-    lapic_write(LAPIC_TIMER_INITIAL, 0);
+}
 
-    /* count < 2^32 and tsc_hz < 2^32 or little more: scale_make() does the division in 128 bits */
-    hz = scale_apply(scale_make(tsc_span, tsc_hz), MAX(count, 1u));
+uint32_t lapic_timer_counted(void)
+{
+    return UINT32_MAX - lapic_read(LAPIC_TIMER_CURRENT);
+}
+
+void lapic_timer_set_rate(uint64_t tsc_hz, uint64_t hz)
+{
+    lapic_write(LAPIC_TIMER_INITIAL, 0);
     count_from_tsc = scale_make(tsc_hz, hz);
-    log_debug("the LAPIC timer runs at %llu Hz", (unsigned long long)hz);
 }
 
 void lapic_timer_enable(void)

@@ -8,9 +8,8 @@
 #define STANDS_STILL 5000 /* reads without a change */
 #define TRIES        4    /* reads for one good sample */
 
-/* The product of the two fits in 64 bits. */
+/* Times CALIBRATE_HZ_MAX, it fits in 64 bits. */
 #define TICKS_MAX BIT(34)
-#define HZ_MAX    (BIT(30) - 1)
 
 /* The counter had this value at some moment in [tsc - slack / 2, tsc + slack / 2]. */
 struct sample {
@@ -67,7 +66,7 @@ static uint64_t run(const struct calibrate_timer *timer)
     uint64_t step = timer_step(timer), counts = 0, ticks = 0, slack, before;
     struct sample start = sample_best(timer), end;
 
-    if (!step || timer->hz > HZ_MAX)
+    if (!step || timer->hz > CALIBRATE_HZ_MAX)
         return 0;
     do {
         before = counts;

@@ -3,8 +3,10 @@
 
 #include "core/lib/types.h"
 
+#define CALIBRATE_HZ_MAX (BIT(30) - 1)
+
 struct calibrate_timer {
-    uint64_t hz;
+    uint64_t hz;   /* up to CALIBRATE_HZ_MAX */
     uint64_t mask; /* of the counter's bits; it counts upwards */
     uint64_t (*read)(void *ctx);
     uint64_t (*tsc)(void *ctx);
