@@ -4,6 +4,7 @@
 #include "core/lib/string.h"
 #include "core/x86/caps.h"
 #include "core/x86/msr.h"
+#include "svm/svm.h"
 
 /*
  * What exits always. Not here, and why:
@@ -58,6 +59,21 @@ static void msrpm_allow(uint8_t *map, uint32_t msr)
     map[bit / 8] &= (uint8_t) ~(3u << bit % 8);
 }
 
+/*
+ * QEMU's TCG (7.2) takes every value for these, where processors raise #GP for what isn't canonical (APM volume 3, WRMSR),
+ * and a guest dies of its next access there. So core looks at what is written.
+ */
+static void msrpm_guard_addresses(uint8_t *map)
+{
+    static const uint32_t addresses[] = {MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE};
+
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+        size_t bit = msrpm_bit(addresses[i]);
+
+        map[bit / 8] |= (uint8_t)(2u << bit % 8);
+    }
+}
+
 void iopm_build(uint8_t *map)
 {
     memset(map, 0xff, IOPM_BYTES);
@@ -71,6 +87,8 @@ void msrpm_build(uint8_t *map)
     /* Switched by svm/vcpu.c, and only where RDTSCP makes it worth something. */
     if (cap(CAP_RDTSCP))
         msrpm_allow(map, MSR_TSC_AUX);
+    if (svm_on_tcg)
+        msrpm_guard_addresses(map);
 }
 
 bool msrpm_exits(const uint8_t *map, uint32_t msr, bool write)

@@ -81,11 +81,11 @@ static int svm_init(void)
 
     if (!iopm || !msrpm)
         return ERR_NOMEM;
+    svm_on_tcg = on_tcg();
     iopm_build(iopm);
     msrpm_build(msrpm);
     svm_maps = (struct control_maps){.iopm = pool_hpa(iopm), .msrpm = pool_hpa(msrpm)};
     svm_limits = limits_from_cpuid(&id);
-    svm_on_tcg = on_tcg();
     return 0;
 }
 

@@ -16,4 +16,4 @@ struct svm_cpu {
 /* Set by the vendor's init, only read afterwards. */
 extern struct svm_limits svm_limits;
 extern struct control_maps svm_maps;
-extern bool svm_on_tcg; /* QEMU without KVM: virq.h, shadow.h */
+extern bool svm_on_tcg; /* QEMU without KVM: virq.h, shadow.h, controls.c */

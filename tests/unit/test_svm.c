@@ -198,6 +198,24 @@ static void only_switched_msrs_pass(void **state)
     assert_true(msrpm_exits(map, MSR_TSC_AUX, false));
 }
 
+/* QEMU's CPU doesn't look whether what these get is canonical. */
+static void addresses_are_looked_at_on_tcg(void **state)
+{
+    static const uint32_t addresses[] = {MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE};
+    static uint8_t map[MSRPM_BYTES];
+
+    (void)state;
+    svm_on_tcg = true;
+    msrpm_build(map);
+    svm_on_tcg = false;
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+        assert_true(msrpm_exits(map, addresses[i], true));
+        assert_false(msrpm_exits(map, addresses[i], false));
+    }
+    assert_false(msrpm_exits(map, MSR_STAR, true));
+    assert_false(msrpm_exits(map, MSR_SYSENTER_ESP, true));
+}
+
 static void optional_intercepts_follow_caps(void **state)
 {
     (void)state;
@@ -378,6 +396,7 @@ int main(void)
         TEST(each_broken_rule_is_named),
         TEST(ports_all_exit),
         TEST(only_switched_msrs_pass),
+        TEST(addresses_are_looked_at_on_tcg),
         TEST(optional_intercepts_follow_caps),
         TEST(efer_hides_svme),
         TEST(segments_round_trip),
