@@ -103,9 +103,9 @@ static void balloon_show(const struct vm *vm, const struct virtio_balloon *b)
 static void dev_vsock(const struct vm *vm, const struct virtio_vsock *s)
 {
     dev_common(vm, &s->v);
-    monitor_print("vm=%s slot=%u cid=%llu sent=%llu received=%llu refused=%llu waiting=%u", vm->name,
+    monitor_print("vm=%s slot=%u cid=%llu sent=%llu received=%llu refused=%llu waiting=%u held=%u", vm->name,
                   s->v.pci.slot, (ull)s->port.cid, (ull)s->port.sent, (ull)s->port.received,
-                  (ull)s->port.refused, s->port.used);
+                  (ull)s->port.refused, s->port.used, s->v.queues[VIRTIO_VSOCK_TRANSMIT].kept);
 }
 
 static void dev_shmem(const struct vm *vm, const struct board_shmem_device *d)

@@ -65,6 +65,8 @@ struct virtio_queue {
     bool enabled;
     gpa_t desc, driver, device;
     uint64_t progress; /* bytes of the buffer that is taken next that the kind has seen to in earlier turns */
+    uint32_t
+        kept; /* buffers that the kind has taken and not given back; the driver's again when the queue is reset */
 };
 
 struct virtio {

@@ -5,92 +5,19 @@
 
 #define F_STREAM BIT(0)
 
-enum { QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUE_EVENT, QUEUES };
+enum { QUEUE_RECEIVE, QUEUE_TRANSMIT = VIRTIO_VSOCK_TRANSMIT, QUEUE_EVENT, QUEUES };
 
 #define CONFIG_LENGTH 8
 
-/* In one go, before others get their turn: packets, and bytes that are sent. */
-#define BATCH       32
-#define BATCH_BYTES (256 * KiB)
+/* Packets in one go, before others get their turn. */
+#define BATCH 32
 
 static struct virtio_vsock *vsock_of(struct virtio *v)
 {
     return CONTAINER_OF(v, struct virtio_vsock, v);
 }
 
-/* -- sending ---------------------------------------------------------------------------------------------------- */
-
-/* A stream may be cut anywhere. Goes on where it was left; false: there is no room for what follows, the buffer stays the next. */
-static bool data_send(struct virtio_vsock *s, struct vsockets_packet *packet, struct vring_cursor *from,
-                      uint32_t *budget)
-{
-    uint64_t *sent = &s->v.queues[QUEUE_TRANSMIT].progress, left = packet->len - *sent;
-    const uint8_t *bytes;
-    uint32_t run;
-
-    while (left && *budget && (bytes = vring_run(from, MIN(left, (uint64_t)VSOCKETS_DATA), &run))) {
-        packet->len = run;
-        if (!vsockets_send(&s->port, packet, bytes))
-            return false;
-        *sent += run;
-        *budget -= MIN(*budget, run);
-        left -= run;
-    }
-    return left == 0;
-}
-
-static bool packet_send(struct virtio_vsock *s, uint32_t *budget)
-{
-    uint64_t *sent = &s->v.queues[QUEUE_TRANSMIT].progress;
-    const struct vring_chain *chain = s->v.host.chain;
-    struct vring_cursor from = vring_readable(chain);
-    uint8_t header[VSOCKETS_HEADER];
-    struct vsockets_packet packet;
-
-    if (chain->readable != chain->count || !vring_read(&from, header, sizeof(header))) {
-        virtio_break(&s->v);
-        return true;
-    }
-    vsockets_read_header(header, &packet);
-    if (packet.op != VSOCKETS_RW)
-        packet.len = 0;
-    if (packet.len > chain->readable_bytes - VSOCKETS_HEADER) {
-        virtio_break(&s->v);
-        return true;
-    }
-    if (packet.len == 0)
-        return vsockets_send(&s->port, &packet, NULL);
-    /* The driver may have changed the length meanwhile. */
-    *sent = MIN(*sent, (uint64_t)packet.len);
-    return vring_skip(&from, *sent) && data_send(s, &packet, &from, budget);
-}
-
-static void vsock_transmit(struct virtio_vsock *s)
-{
-    uint32_t done = 0, budget = BATCH_BYTES;
-
-    for (; done < BATCH && virtio_take(&s->v, QUEUE_TRANSMIT); done++) {
-        if (!packet_send(s, &budget)) {
-            virtio_untake(&s->v, QUEUE_TRANSMIT);
-            break;
-        }
-        if (s->v.status & VIRTIO_NEEDS_RESET)
-            return;
-        s->v.queues[QUEUE_TRANSMIT].progress = 0;
-        virtio_give(&s->v, QUEUE_TRANSMIT, 0);
-    }
-    virtio_signal(&s->v, QUEUE_TRANSMIT);
-    if (done == BATCH || !budget)
-        virtio_defer(&s->v, QUEUE_TRANSMIT);
-}
-
 /* -- receiving -------------------------------------------------------------------------------------------------- */
-
-/* Only this side takes packets away: one that is there stays. */
-static bool packet_waits(const struct virtio_vsock *s)
-{
-    return __atomic_load_n(&s->port.used, __ATOMIC_ACQUIRE) != 0;
-}
 
 /* There is a buffer, and a packet; one that can't hold more than a header would never empty a packet. */
 static void packet_receive(struct virtio_vsock *s)
@@ -119,7 +46,7 @@ static void vsock_receive(struct virtio_vsock *s)
 {
     uint32_t done = 0;
 
-    for (; done < BATCH && packet_waits(s) && virtio_take(&s->v, QUEUE_RECEIVE); done++)
+    for (; done < BATCH && vsockets_waits(&s->port) && virtio_take(&s->v, QUEUE_RECEIVE); done++)
         packet_receive(s);
     virtio_signal(&s->v, QUEUE_RECEIVE);
     if (done == BATCH)
@@ -156,7 +83,7 @@ static void vsock_notify(struct virtio *v, uint32_t queue)
     if (!s->port.open)
         vsockets_open(&s->port);
     if (queue == QUEUE_TRANSMIT)
-        vsock_transmit(s);
+        virtio_vsock_transmit(s);
     else if (queue == QUEUE_RECEIVE)
         vsock_receive(s);
 }
@@ -165,6 +92,7 @@ static void vsock_reset(struct virtio *v)
 {
     struct virtio_vsock *s = vsock_of(v);
 
+    timer_disarm(&s->patience);
     if (s->port.net)
         vsockets_flush(&s->port);
 }
@@ -187,6 +115,7 @@ bool virtio_vsock_init(struct virtio_vsock *s, const struct virtio_host *host, u
 
     memset(s, 0, sizeof(*s));
     timer_init(&s->again, host->timers, vsock_again);
+    timer_init(&s->patience, host->timers, virtio_vsock_patience);
     virtio_init(&s->v, host, slot, &desc);
     put_le64(s->v.config, config->cid);
     s->port.cid = config->cid;
@@ -201,4 +130,5 @@ void virtio_vsock_remove(struct virtio_vsock *s)
 {
     vsockets_detach(&s->port);
     timer_disarm(&s->again);
+    timer_disarm(&s->patience);
 }

@@ -3,6 +3,9 @@
 #include "core/lib/bytes.h"
 #include "core/lib/string.h"
 
+#define JOINED                                                                                               \
+    16384 /* data of one packet that waits, at most: its room is free again when all of it was taken */
+
 /* 5.10.6: where the header's fields are. */
 enum {
     SRC_CID = 0,
@@ -78,12 +81,37 @@ static void waiting_wake(struct vsockets_port *port)
 
 /* -- sending ---------------------------------------------------------------------------------------------------- */
 
+/* Data that follows data of the same stream goes into one packet with it: what waits is bounded by the credit, not by how it was cut. */
+static bool packet_join(struct vsockets_port *to, const struct vsockets_packet *packet, const uint8_t *data)
+{
+    uint8_t header[VSOCKETS_HEADER];
+    struct vsockets_packet last;
+
+    if (!to->used || packet->op != VSOCKETS_RW || packet->len > to->buffer_bytes - to->used)
+        return false;
+    ring_get(to, to->last, header, VSOCKETS_HEADER);
+    vsockets_read_header(header, &last);
+    if (last.op != VSOCKETS_RW || last.from != packet->from || last.from_port != packet->from_port ||
+        last.to_port != packet->to_port || last.flags != packet->flags || last.len + packet->len > JOINED)
+        return false;
+    last.len += packet->len;
+    last.buffer = packet->buffer;
+    last.forwarded = packet->forwarded;
+    vsockets_write_header(header, &last);
+    ring_put(to, to->last, header, VSOCKETS_HEADER);
+    ring_put(to, to->used, data, packet->len);
+    to->used += packet->len;
+    return true;
+}
+
 static bool port_deliver(const struct vsockets_port *from, struct vsockets_port *to,
                          const struct vsockets_packet *packet, const uint8_t *data)
 {
     uint8_t header[VSOCKETS_HEADER];
     bool empty = to->used == 0;
 
+    if (data && packet_join(to, packet, data))
+        return true;
     if (VSOCKETS_HEADER + packet->len > to->buffer_bytes - to->used) {
         to->waiting |= BIT(from->number);
         return false;
@@ -92,6 +120,7 @@ static bool port_deliver(const struct vsockets_port *from, struct vsockets_port 
     ring_put(to, to->used, header, VSOCKETS_HEADER);
     if (data)
         ring_put(to, to->used + VSOCKETS_HEADER, data, packet->len);
+    to->last = to->used;
     to->used += VSOCKETS_HEADER + packet->len;
     if (empty)
         to->wake(to->ctx);
@@ -106,9 +135,21 @@ static struct vsockets_port *port_find(const struct vsockets *net, uint64_t cid)
     return NULL;
 }
 
-/* 5.10.6.4: what can't be delivered is answered, but a reset. */
-static bool port_refuse(struct vsockets_port *port, const struct vsockets_packet *packet)
+/* The stream of a packet as its sender has it, and as its receiver. */
+static struct vstream stream_of(const struct vsockets_packet *packet)
 {
+    return (struct vstream){packet->to, packet->to_port, packet->from_port};
+}
+
+static struct vstream stream_there(const struct vsockets_packet *packet)
+{
+    return (struct vstream){packet->from, packet->from_port, packet->to_port};
+}
+
+/* 5.10.6.4: what can't be delivered is answered, but a reset. */
+static enum vsockets_result port_refuse(struct vsockets_port *port, const struct vsockets_packet *packet)
+{
+    const struct vstream stream = stream_of(packet);
     const struct vsockets_packet reset = {
         .from = packet->to,
         .to = packet->from,
@@ -119,12 +160,57 @@ static bool port_refuse(struct vsockets_port *port, const struct vsockets_packet
     };
 
     if (packet->op != VSOCKETS_RST && !port_deliver(port, port, &reset, NULL))
-        return false;
+        return VSOCKETS_BUSY;
+    vstreams_remove(&port->streams, &stream);
     port->refused++;
-    return true;
+    return VSOCKETS_REFUSED;
 }
 
-static bool packet_send(struct vsockets_port *port, const struct vsockets_packet *packet, const uint8_t *data)
+/* The receiver is told of the stream's end when it takes packets again. */
+static enum vsockets_result stream_break(struct vsockets_port *port, struct vsockets_port *to,
+                                         const struct vsockets_packet *packet)
+{
+    const struct vstream there = stream_there(packet);
+    enum vsockets_result result = port_refuse(port, packet);
+
+    if (result == VSOCKETS_REFUSED)
+        vstreams_end(&to->streams, &there);
+    return result;
+}
+
+static void streams_note(struct vsockets_port *port, struct vsockets_port *to,
+                         const struct vsockets_packet *packet)
+{
+    const struct vstream here = stream_of(packet), there = stream_there(packet);
+
+    if (packet->op == VSOCKETS_RST) {
+        vstreams_remove(&port->streams, &here);
+        vstreams_remove(&to->streams, &there);
+    } else if (packet->op <= VSOCKETS_RESPONSE) {
+        vstreams_add(&port->streams, &here);
+        vstreams_add(&to->streams, &there);
+    }
+}
+
+/* A stream's end is told before another begins between the same ports. */
+static enum vsockets_result packet_pass(struct vsockets_port *port, struct vsockets_port *to,
+                                        const struct vsockets_packet *packet, const uint8_t *data)
+{
+    const struct vstream there = stream_there(packet);
+
+    if (packet->op == VSOCKETS_REQUEST && vstreams_has_ended(&to->streams, &there)) {
+        to->waiting |= BIT(port->number);
+        return VSOCKETS_FULL;
+    }
+    if (!port_deliver(port, to, packet, data))
+        return VSOCKETS_FULL;
+    streams_note(port, to, packet);
+    port->sent++;
+    return VSOCKETS_SENT;
+}
+
+static enum vsockets_result packet_send(struct vsockets_port *port, const struct vsockets_packet *packet,
+                                        const uint8_t *data)
 {
     struct vsockets_port *to = port_find(port->net, packet->to);
     bool known = packet->type == VSOCKETS_STREAM && packet->op >= VSOCKETS_REQUEST &&
@@ -132,36 +218,77 @@ static bool packet_send(struct vsockets_port *port, const struct vsockets_packet
 
     if (!to || !to->open || !known)
         return port_refuse(port, packet);
-    if (!port_deliver(port, to, packet, data))
-        return false;
-    port->sent++;
-    return true;
+    if (to->gave_up & BIT(port->number))
+        return stream_break(port, to, packet);
+    return packet_pass(port, to, packet, data);
 }
 
 /* Nobody speaks in another's name: such a packet is dropped. */
-bool vsockets_send(struct vsockets_port *port, const struct vsockets_packet *packet, const uint8_t *data)
+enum vsockets_result vsockets_send(struct vsockets_port *port, const struct vsockets_packet *packet,
+                                   const uint8_t *data)
 {
-    bool done = true;
+    enum vsockets_result result = VSOCKETS_REFUSED;
 
     lock_take(&port->net->lock);
     if (packet->from == port->cid && packet->len <= VSOCKETS_DATA)
-        done = packet_send(port, packet, data);
+        result = packet_send(port, packet, data);
     else
         port->refused++;
     lock_drop(&port->net->lock);
-    return done;
+    return result;
+}
+
+/* -- receivers that take nothing -------------------------------------------------------------------------------- */
+
+void vsockets_watch(struct vsockets_port *port, uint64_t cid)
+{
+    struct vsockets_port *to;
+
+    lock_take(&port->net->lock);
+    to = port_find(port->net, cid);
+    if (to)
+        to->watching |= BIT(port->number);
+    lock_drop(&port->net->lock);
+}
+
+void vsockets_give_up(struct vsockets_port *port, uint64_t cid)
+{
+    struct vsockets_port *to;
+
+    lock_take(&port->net->lock);
+    to = port_find(port->net, cid);
+    if (to)
+        to->gave_up |= to->watching & BIT(port->number);
+    lock_drop(&port->net->lock);
 }
 
 /* -- receiving -------------------------------------------------------------------------------------------------- */
 
-static bool packet_take(struct vsockets_port *port, struct vsockets_packet *packet, uint8_t *data,
+/* What was sent before it comes first. */
+static bool end_take(struct vsockets_port *port, struct vsockets_packet *packet)
+{
+    struct vstream stream;
+
+    if (!vstreams_take(&port->streams, &stream))
+        return false;
+    *packet = (struct vsockets_packet){
+        .from = stream.peer,
+        .to = port->cid,
+        .from_port = stream.peer_port,
+        .to_port = stream.own_port,
+        .type = VSOCKETS_STREAM,
+        .op = VSOCKETS_RST,
+    };
+    return true;
+}
+
+/* The first packet, or a part of it. */
+static void packet_take(struct vsockets_port *port, struct vsockets_packet *packet, uint8_t *data,
                         uint32_t max)
 {
     uint8_t header[VSOCKETS_HEADER];
     uint32_t len;
 
-    if (!port->used)
-        return false;
     ring_get(port, 0, header, VSOCKETS_HEADER);
     vsockets_read_header(header, packet);
     len = packet->len;
@@ -169,13 +296,24 @@ static bool packet_take(struct vsockets_port *port, struct vsockets_packet *pack
     ring_get(port, VSOCKETS_HEADER + port->offset, data, packet->len);
     port->offset += packet->len;
     if (port->offset < len)
-        return true;
+        return;
     port->head = (port->head + VSOCKETS_HEADER + len) % port->buffer_bytes;
     port->used -= VSOCKETS_HEADER + len;
+    port->last -= port->used ? VSOCKETS_HEADER + len : port->last;
     port->offset = 0;
     port->received++;
     waiting_wake(port);
-    return true;
+}
+
+static bool port_take(struct vsockets_port *port, struct vsockets_packet *packet, uint8_t *data, uint32_t max)
+{
+    port->watching = port->gave_up = 0;
+    if (port->used) {
+        packet_take(port, packet, data, max);
+        return true;
+    }
+    waiting_wake(port);
+    return end_take(port, packet);
 }
 
 bool vsockets_receive(struct vsockets_port *port, struct vsockets_packet *packet, uint8_t *data, uint32_t max)
@@ -183,14 +321,24 @@ bool vsockets_receive(struct vsockets_port *port, struct vsockets_packet *packet
     bool any;
 
     lock_take(&port->net->lock);
-    any = packet_take(port, packet, data, max);
+    any = port_take(port, packet, data, max);
     lock_drop(&port->net->lock);
     return any;
 }
 
-static void port_empty(struct vsockets_port *port)
+/* Nothing of it is left, and those at the other ends of its streams hear of that. */
+static void port_close(struct vsockets_port *port)
 {
-    port->head = port->used = port->offset = 0;
+    port->open = false;
+    port->head = port->used = port->last = port->offset = 0;
+    port->watching = port->gave_up = 0;
+    memset(&port->streams, 0, sizeof(port->streams));
+    for (uint32_t i = 0; i < VSOCKETS_PORTS; i++) {
+        struct vsockets_port *other = port->net->ports[i];
+
+        if (other && vstreams_end_all(&other->streams, port->cid))
+            other->wake(other->ctx);
+    }
     waiting_wake(port);
 }
 
@@ -204,8 +352,7 @@ void vsockets_open(struct vsockets_port *port)
 void vsockets_flush(struct vsockets_port *port)
 {
     lock_take(&port->net->lock);
-    port->open = false;
-    port_empty(port);
+    port_close(port);
     lock_drop(&port->net->lock);
 }
 
@@ -229,6 +376,17 @@ bool vsockets_attach(struct vsockets *net, struct vsockets_port *port)
     return good;
 }
 
+/* The number may become another's: nobody waits for it then, nor has given it up. */
+static void number_forget(const struct vsockets *net, uint32_t number)
+{
+    for (uint32_t i = 0; i < VSOCKETS_PORTS; i++)
+        if (net->ports[i]) {
+            net->ports[i]->waiting &= ~BIT(number);
+            net->ports[i]->watching &= ~BIT(number);
+            net->ports[i]->gave_up &= ~BIT(number);
+        }
+}
+
 void vsockets_detach(struct vsockets_port *port)
 {
     struct vsockets *net = port->net;
@@ -237,10 +395,8 @@ void vsockets_detach(struct vsockets_port *port)
         return;
     lock_take(&net->lock);
     net->ports[port->number] = NULL;
-    port_empty(port);
-    for (uint32_t i = 0; i < VSOCKETS_PORTS; i++)
-        if (net->ports[i])
-            net->ports[i]->waiting &= ~BIT(port->number);
+    port_close(port);
+    number_forget(net, port->number);
     lock_drop(&net->lock);
     port->net = NULL;
 }

@@ -1,11 +1,13 @@
 /*
  * Where the sockets of VMs meet (virtio 1.2, 5.10): packets go from one VM to the other by a buffer of the receiver's that is the
- * hypervisor's. Nothing is lost: a sender whose packet finds no room waits, and is told when there is some.
+ * hypervisor's. Nothing is lost: a packet that finds no room waits with its sender, who is told when there is some. A sender can
+ * also give a receiver up that takes nothing; then their streams are reset, at both ends. The ends of a VM's streams are told when
+ * it goes.
  */
 #pragma once
 
 #include "core/lib/lock.h"
-#include "core/lib/types.h"
+#include "drivers/virt/vstreams.h"
 
 #define VSOCKETS_PORTS  64
 #define VSOCKETS_HEADER 44   /* 5.10.6 */
@@ -42,9 +44,12 @@ struct vsockets_port {
     void *ctx;
     bool open; /* its driver runs; what is sent to it before is refused */
     uint32_t head, used;
-    uint32_t offset;  /* of the first packet's data, what was taken already */
-    uint64_t waiting; /* ports that wait for room here, a bit each */
+    uint32_t last;   /* where the last packet is, from head */
+    uint32_t offset; /* of the first packet's data, what was taken already */
+    /* Ports, a bit each: those that wait for room here; those that look whether something is taken; and those that have given up. */
+    uint64_t waiting, watching, gave_up;
     uint64_t sent, received, refused;
+    struct vstreams streams;
 };
 
 struct vsockets {
@@ -63,11 +68,26 @@ void vsockets_flush(struct vsockets_port *port);
 void vsockets_read_header(const uint8_t *bytes, struct vsockets_packet *packet);
 void vsockets_write_header(uint8_t *bytes, const struct vsockets_packet *packet);
 
-/*
- * Sends a packet and its data, packet->len bytes. What nobody takes is answered with a reset. False: there is no room now; wake
- * will be called.
- */
-bool vsockets_send(struct vsockets_port *port, const struct vsockets_packet *packet, const uint8_t *data);
+enum vsockets_result {
+    VSOCKETS_BUSY, /* the sender has no room for the answer; wake will be called */
+    VSOCKETS_FULL, /* the receiver has no room now; wake will be called */
+    VSOCKETS_REFUSED,
+    VSOCKETS_SENT,
+};
+
+/* Sends a packet and its data, packet->len bytes. What nobody takes is answered with a reset. */
+enum vsockets_result vsockets_send(struct vsockets_port *port, const struct vsockets_packet *packet,
+                                   const uint8_t *data);
+/* Begins to look whether that receiver takes anything. */
+void vsockets_watch(struct vsockets_port *port, uint64_t cid);
+/* If it has taken nothing since: what is sent to it is refused until it does, and ends the packet's stream. */
+void vsockets_give_up(struct vsockets_port *port, uint64_t cid);
+/* There is something to take; only the port's own side takes it away. */
+static inline bool vsockets_waits(const struct vsockets_port *port)
+{
+    return __atomic_load_n(&port->used, __ATOMIC_ACQUIRE) != 0 ||
+           __atomic_load_n(&port->streams.ended, __ATOMIC_ACQUIRE) != 0;
+}
 /*
  * Takes the next packet with at most `max` bytes of its data; packet->len says how many, and what is left of them is the next
  * packet. False: there is none.

@@ -52,6 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         else
             fuzz_virtio_step(&s.v);
         assert(s.port.used <= sizeof(buffer) && peer.used <= sizeof(peer_buffer));
+        assert(s.port.last < s.port.used || !s.port.last);
+        assert(s.v.queues[VIRTIO_VSOCK_TRANSMIT].kept <= VIRTIO_VSOCK_HELD);
         assert(s.port.offset < s.port.used || !s.port.offset);
     }
     return 0;
