@@ -124,14 +124,14 @@ static void run_tell(uint32_t cpu)
 
 void run_start(struct vcpu *vcpu)
 {
-    run_tell(sched_wake(&sched, &vcpu->sched, false, clock_now()));
+    run_tell(sched_wake(&sched, &vcpu->sched, SCHED_NOWHERE, clock_now()));
 }
 
 /*
  * The state is read without the lock. A vCPU that is about to block looks at its events once more after it says so
  * (run_block), so that either it sees what is pending or we see that it is blocked.
  */
-static void run_interrupt(struct vcpu *vcpu, uint8_t look, uint8_t vector, bool patient)
+static void run_interrupt(struct vcpu *vcpu, uint8_t look, uint8_t vector, uint32_t sender)
 {
     uint32_t cpu;
 
@@ -141,7 +141,7 @@ static void run_interrupt(struct vcpu *vcpu, uint8_t look, uint8_t vector, bool 
         if (__atomic_load_n(&vcpu->parked, __ATOMIC_RELAXED))
             break;
         __atomic_fetch_add(&vcpu->stats.wakeups, 1, __ATOMIC_RELAXED);
-        run_tell(sched_wake(&sched, &vcpu->sched, patient, clock_now()));
+        run_tell(sched_wake(&sched, &vcpu->sched, sender, clock_now()));
         break;
     case SCHED_RUNNING:
         cpu = __atomic_load_n(&vcpu->sched.cpu, __ATOMIC_RELAXED);
@@ -157,12 +157,12 @@ static void run_interrupt(struct vcpu *vcpu, uint8_t look, uint8_t vector, bool 
 
 void vcpu_kick(struct vcpu *vcpu)
 {
-    run_interrupt(vcpu, LOOK_ALL, VECTOR_WAKE, false);
+    run_interrupt(vcpu, LOOK_ALL, VECTOR_WAKE, SCHED_NOWHERE);
 }
 
 void vcpu_kick_timers(struct vcpu *vcpu)
 {
-    run_interrupt(vcpu, LOOK_ALL, VECTOR_WAKE, true);
+    run_interrupt(vcpu, LOOK_ALL, VECTOR_WAKE, this_cpu()->index);
 }
 
 /* What runs here can't block at the same time, so that there is nothing to wake, and the back end is about to look. */
@@ -177,7 +177,7 @@ void vcpu_kick_events(struct vcpu *vcpu)
     if (run_is_here(vcpu))
         vcpu_look_events(vcpu);
     else
-        run_interrupt(vcpu, LOOK_EVENTS, VECTOR_EVENTS, false);
+        run_interrupt(vcpu, LOOK_EVENTS, VECTOR_EVENTS, SCHED_NOWHERE);
 }
 
 /* The core of one that runs, in its guest or about to go there, needs nothing but the interrupt, and no look behind it. */
@@ -198,7 +198,7 @@ void vcpu_notify(struct vcpu *vcpu)
     if (run_is_here(vcpu))
         vcpu_look_posted(vcpu);
     else if (!run_notify_posted(vcpu))
-        run_interrupt(vcpu, LOOK_POSTED, VECTOR_EVENTS, false);
+        run_interrupt(vcpu, LOOK_POSTED, VECTOR_EVENTS, SCHED_NOWHERE);
 }
 
 uint64_t run_time(struct vcpu *vcpu)

@@ -31,6 +31,7 @@ void sched_entity_init(struct sched_entity *e, uint32_t weight, uint32_t cap, co
     e->allowed = *allowed;
     e->loaded = SCHED_NOWHERE;
     e->cpu = SCHED_NOWHERE;
+    e->sender = SCHED_NOWHERE;
 }
 
 static void sched_set_state(struct sched_entity *e, enum sched_state state)
@@ -243,6 +244,14 @@ static bool sched_cut_slice(struct sched *s, uint32_t cpu, uint64_t end)
     return true;
 }
 
+/* For how long one keeps its turn against another that is far behind. */
+static uint64_t sched_grace(const struct sched_entity *running, const struct sched_entity *e)
+{
+    if (e->sender == SCHED_NOWHERE)
+        return 0;
+    return e->sender == running->cpu ? SCHED_BURST : SCHED_TURN;
+}
+
 /* When the one that runs has to make room for one that is ready, or looks after one that its cap holds back. */
 static uint64_t sched_turn_end(const struct sched_entity *running, const struct sched_entity *e, uint64_t now)
 {
@@ -251,7 +260,7 @@ static uint64_t sched_turn_end(const struct sched_entity *running, const struct 
     if (e->release)
         return e->release;
     if (running->vruntime > e->vruntime + SCHED_GRAIN)
-        turn = e->patient ? SCHED_TURN : 0;
+        turn = sched_grace(running, e);
     return MAX(now, running->started + turn);
 }
 
@@ -272,7 +281,7 @@ static uint32_t sched_notify(struct sched *s, const struct sched_entity *e, uint
 
 /* -- transitions ------------------------------------------------------------------------------------------------ */
 
-uint32_t sched_wake(struct sched *s, struct sched_entity *e, bool patient, uint64_t now)
+uint32_t sched_wake(struct sched *s, struct sched_entity *e, uint32_t sender, uint64_t now)
 {
     uint32_t cpu = SCHED_NOWHERE;
 
@@ -280,7 +289,7 @@ uint32_t sched_wake(struct sched *s, struct sched_entity *e, bool patient, uint6
     if (e->state == SCHED_BLOCKED) {
         sched_raise_floor(s, now);
         e->vruntime = MAX(e->vruntime, s->floor - MIN(s->floor, SCHED_CREDIT));
-        e->patient = patient;
+        e->sender = sender;
         sched_enqueue(s, e, now);
         cpu = sched_notify(s, e, now);
     }
@@ -413,7 +422,7 @@ static void sched_start(struct sched *s, struct sched_entity *e, uint32_t cpu, u
 {
     sched_limit_lag(s, e, cpu);
     list_remove(&e->node);
-    e->patient = false;
+    e->sender = SCHED_NOWHERE;
     e->charged = e->started = now;
     e->waited += now > e->ready ? now - e->ready : 0;
     e->cpu = cpu;

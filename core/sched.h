@@ -15,7 +15,9 @@
 #define SCHED_GRAIN                                                                                          \
     (1000 * 1000ull) /* who wakes interrupts who runs if it is so far behind, or after a turn of so long */
 #define SCHED_TURN                                                                                           \
-    (50 * 1000ull) /* who wakes patiently interrupts no shorter one: what woke it may do so again and again */
+    (50 * 1000ull) /* who is woken by another's work interrupts no shorter one: there may be more, and more */
+#define SCHED_BURST                                                                                          \
+    (400 * 1000ull) /* nor that other's own: long enough for some frames of 64 KiB on a slow machine */
 #define SCHED_CREDIT                                                                                         \
     (3 * 1000 * 1000ull) /* who wakes starts so far before the others: it runs soon, if not long */
 #define SCHED_LAG_MAX (20 * 1000 * 1000ull) /* no credit beyond this for time that one couldn't use */
@@ -60,15 +62,16 @@ struct sched_entity {
     uint64_t vruntime; /* ns, times SCHED_WEIGHT / weight */
     uint64_t rest;     /* what that division has left over, so that no short run is free */
     uint64_t charged;  /* when its run time was last counted up */
-    bool patient;      /* when it last woke; for as long as it is ready */
-    bool held;         /* its core does something else: that time isn't counted */
-    uint64_t started;  /* when its present turn began */
-    uint64_t ran;      /* ns in all */
-    uint64_t ready;    /* when it last became ready */
-    uint64_t waited;   /* ns in all that it was ready and didn't run; changes only until it runs */
-    uint64_t period;   /* the number of the cap's period that `used` is about */
-    uint64_t used;     /* ns in it */
-    uint64_t release;  /* when its cap lets it run again; 0: nothing holds it back */
+    uint32_t
+        sender; /* the core of who gave it the work that it woke for, or SCHED_NOWHERE; while it is ready */
+    bool held;  /* its core does something else: that time isn't counted */
+    uint64_t started; /* when its present turn began */
+    uint64_t ran;     /* ns in all */
+    uint64_t ready;   /* when it last became ready */
+    uint64_t waited;  /* ns in all that it was ready and didn't run; changes only until it runs */
+    uint64_t period;  /* the number of the cap's period that `used` is about */
+    uint64_t used;    /* ns in it */
+    uint64_t release; /* when its cap lets it run again; 0: nothing holds it back */
 };
 
 struct sched {
@@ -90,10 +93,10 @@ void sched_add_core(struct sched *s, uint32_t cpu);
 void sched_entity_init(struct sched_entity *e, uint32_t weight, uint32_t cap, const struct cpuset *allowed);
 
 /*
- * Blocked -> ready; nothing if it isn't blocked. Who sends it more work by and by has it wake patiently. Returns the core that
- * should look at the queue, or SCHED_NOWHERE if no core has to be told.
+ * Blocked -> ready; nothing if it isn't blocked. One that gives it work, and may give it more by and by, says its core, else
+ * SCHED_NOWHERE: it has some time for that. Returns the core that should look at the queue, or SCHED_NOWHERE if no core has to be told.
  */
-uint32_t sched_wake(struct sched *s, struct sched_entity *e, bool patient, uint64_t now);
+uint32_t sched_wake(struct sched *s, struct sched_entity *e, uint32_t sender, uint64_t now);
 /* The running entity of `cpu` has nothing to do any more. */
 void sched_block(struct sched *s, uint32_t cpu, uint64_t now);
 /* It goes back to the queue: its slice is over, or another core looked needier. */

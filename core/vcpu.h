@@ -241,7 +241,7 @@ void vcpu_take_signals(struct vcpu *vcpu);
 int vcpu_reset(struct vcpu *vcpu, bool init) MUST_CHECK;
 /* Tells a vCPU, from any core, to look at its events: leaves the guest or wakes it from HLT. */
 void vcpu_kick(struct vcpu *vcpu);
-/* The same for a timer of a device, which others may have armed: if it wakes, who runs there now keeps its turn (SCHED_TURN). */
+/* The same for a timer of a device, which others may have armed: if it wakes, who runs there now keeps its turn (SCHED_TURN, SCHED_BURST). */
 void vcpu_kick_timers(struct vcpu *vcpu);
 /* The same for an interrupt that may be deliverable, and no other work: the core that runs the vCPU itself has less to do then. */
 void vcpu_kick_events(struct vcpu *vcpu);

@@ -6,6 +6,7 @@ import pytest
 import images
 import virtio
 import vms
+from monitor import Monitor
 
 MODULES = ["vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport"]
 
@@ -19,17 +20,40 @@ def test_payloads(machine, tmp_path):
         assert vms.failures(keel, name) == []
 
 
+def linuxes(machine, directory, commands):
+    """VMs with the program, each with a number and what it is called with."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest_vsock.c")
+    sections = [virtio.section(name, vsock=cid, memory="128M",
+                               cmdline="console=ttyS0 quiet " + virtio.run(virtio.loading(*MODULES), "/program " + command))
+                for name, (cid, command) in commands.items()]
+    return virtio.boot(machine, directory, sections, archives=[images.program(source, str(directory))], counted=True, memory=640)
+
+
 @pytest.mark.only("qemu-svm", "qemu-kvm", why="the models are the same, and Bochs is slow")
 def test_linux(machine, tmp_path):
     """AF_VSOCK of a stock kernel: 2 MiB there and back, and refusals by a VM without a listener and where there is no VM."""
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest_vsock.c")
-    load = virtio.loading(*MODULES)
-    console = "console=ttyS0 quiet "
-    sections = [virtio.section("server", vsock=10, cmdline=console + virtio.run(load, "/program serve")),
-                virtio.section("client", vsock=11, cmdline=console + virtio.run(load, "/program talk 10"))]
-    extra = [images.program(source, str(tmp_path))]
-    keel = virtio.boot(machine, tmp_path, sections, archives=extra, counted=True, memory=640)
+    keel = linuxes(machine, tmp_path, {"server": (10, "serve"), "client": (11, "talk 10")})
     assert keel.finish(300) == "clean"
     output = "\n".join(vms.output(keel, "client"))
     for line in ("echoed 2097152 bytes, 0 wrong", "no listener: Connection reset by peer", "no VM: Connection reset by peer"):
         assert line in output
+
+
+def test_one_stands_still(machine, tmp_path):
+    """A stream to a VM that is paused waits, others of the same sender don't, and nothing of it is lost. When a VM has gone, those
+    who wait for it hear of that at once."""
+    keel = linuxes(machine, tmp_path, {"sink": (12, "sink"), "server": (10, "serve"), "client": (11, "past 12 10")})
+    keel.machine.expect(r"client\| pours", 300)
+    monitor = Monitor(keel).enter()
+    monitor.ask("vm pause sink")
+    monitor.vm("sink", "paused", 60)
+    keel.machine.expect(r"client\| stands still", 300)
+    keel.machine.expect(r"client\| echoed 2097152 bytes, 0 wrong", 300)
+    assert int(monitor.table("dev client")[-2]["refused"]) < 100       # of those who weren't there yet
+    monitor.ask("vm resume sink")
+    poured = keel.machine.expect(r"client\| poured (\d+) bytes", 300).group(1)
+    sank = keel.machine.expect(r"sink\| sank (\d+) bytes, (\d+) wrong", 300)
+    assert (sank.group(1), sank.group(2)) == (poured, "0") and int(poured) > 2 << 20
+    monitor.ask("vm stop sink")
+    keel.machine.expect(r"client\| its end: (0|-1 Connection reset by peer)", 60)
+    assert keel.finish(60) == "failed"      # the sink was stopped from outside

@@ -18,7 +18,7 @@ struct task {
     struct sched_entity e;
     uint64_t run, sleep;    /* runs so long, then sleeps so long; FOREVER: never sleeps */
     uint64_t left, wake_at; /* of the present run; FOREVER: not asleep */
-    bool patient;           /* as sched_wake has it */
+    uint32_t sender;        /* as sched_wake has it */
     uint64_t spins;         /* yields after so long, 0: never */
     uint64_t woken, waited; /* when it became ready; the longest wait for a core */
 };
@@ -56,7 +56,7 @@ static struct task *task_add(uint32_t weight, uint32_t cap, uint64_t mask)
     struct task *t = &sim.tasks[sim.task_count++];
     struct cpuset set = {{mask}};
 
-    *t = (struct task){.run = FOREVER, .left = FOREVER, .wake_at = FOREVER};
+    *t = (struct task){.run = FOREVER, .left = FOREVER, .wake_at = FOREVER, .sender = SCHED_NOWHERE};
     sched_entity_init(&t->e, weight, cap, &set);
     return t;
 }
@@ -72,7 +72,7 @@ static void task_wake(struct task *t)
     t->left = t->run;
     t->wake_at = FOREVER;
     t->woken = sim.now;
-    sim_tell(sched_wake(&sim.sched, &t->e, t->patient, sim.now));
+    sim_tell(sched_wake(&sim.sched, &t->e, t->sender, sim.now));
 }
 
 static struct task *hog_add(uint32_t weight, uint32_t cap, uint64_t mask)

@@ -350,10 +350,10 @@ static void waking_twice_is_waking_once(void **state)
     (void)state;
     sim_init(1);
     t = hog_add(256, 0, 1);
-    assert_int_equal(sched_wake(&sim.sched, &t->e, false, 0), SCHED_NOWHERE);
+    assert_int_equal(sched_wake(&sim.sched, &t->e, SCHED_NOWHERE, 0), SCHED_NOWHERE);
     check_all();
     sim_run(MS);
-    assert_int_equal(sched_wake(&sim.sched, &t->e, false, sim.now), SCHED_NOWHERE);
+    assert_int_equal(sched_wake(&sim.sched, &t->e, SCHED_NOWHERE, sim.now), SCHED_NOWHERE);
     check_all();
 }
 
@@ -446,7 +446,7 @@ static void random_task(uint64_t *seed, uint64_t all)
     } else if ((r >> 33) % 8 == 0) {
         t->spins = 10000 + (r >> 40) % MS;
     }
-    t->patient = r >> 63;
+    t->sender = r >> 63 ? (uint32_t)(r >> 61 & 1) : SCHED_NOWHERE;
     task_wake(t);
 }
 

@@ -44,23 +44,28 @@ static void yielding_costs_at_most_a_slice(void **state)
     assert_true(task_ran(light) > 0);
 }
 
-/* One that others give work to now and again: it lets them have a turn between its own, and no longer one. */
-static void the_patient_leave_others_a_turn(void **state)
+/* One that others give work to now and again: it lets them have a turn between its own, the longer if it is theirs, and no longer one. */
+static void those_who_are_given_work_leave_others_a_turn(void **state)
 {
+    static const struct {
+        uint32_t sender;
+        uint64_t turn;
+    } cases[] = {{SCHED_NOWHERE, 0}, {1, SCHED_TURN}, {0, SCHED_BURST}};
+
     (void)state;
-    for (int patient = 0; patient < 2; patient++) {
+    for (uint32_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct task *t;
 
         sim_init(1);
         hog_add(256, 0, 1);
         t = sleeper_add(256, 1, 5000, 10000);
         sim_run(SECOND);
-        t->patient = patient;
+        t->sender = cases[i].sender;
         sim_run(MS);
         t->waited = 0;
         sim_run(SECOND);
-        if (patient)
-            assert_in_range(t->waited, SCHED_TURN - 10000, SCHED_TURN - 10000 + 2 * LATE);
+        if (cases[i].turn)
+            assert_in_range(t->waited, cases[i].turn - 10000, cases[i].turn - 10000 + 2 * LATE);
         else
             assert_true(t->waited <= 2 * LATE);
     }
@@ -134,7 +139,7 @@ int main(void)
         cmocka_unit_test(one_that_spins_lets_others_work),
         cmocka_unit_test(yielding_alone_costs_nothing),
         cmocka_unit_test(yielding_costs_at_most_a_slice),
-        cmocka_unit_test(the_patient_leave_others_a_turn),
+        cmocka_unit_test(those_who_are_given_work_leave_others_a_turn),
         cmocka_unit_test(what_one_waits_is_counted),
         cmocka_unit_test(a_yield_swaps_places),
         cmocka_unit_test(one_that_cannot_run_here_is_not_yielded_to),

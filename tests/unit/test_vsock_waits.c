@@ -339,8 +339,9 @@ static void test_streams(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_others_pass),   cmocka_unit_test(test_given_up),      cmocka_unit_test(test_queue_reset),
-        cmocka_unit_test(test_changed),       cmocka_unit_test(test_ends_are_told), cmocka_unit_test(test_ends_in_order),
+        cmocka_unit_test(test_others_pass),   cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_queue_reset),   cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_ends_are_told), cmocka_unit_test(test_ends_in_order),
         cmocka_unit_test(test_joined),        cmocka_unit_test(test_streams),
     };
 
