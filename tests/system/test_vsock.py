@@ -39,6 +39,7 @@ def test_linux(machine, tmp_path):
         assert line in output
 
 
+@pytest.mark.only("qemu-svm", "qemu-kvm", why="the models are the same, and Bochs is slow")
 def test_one_stands_still(machine, tmp_path):
     """A stream to a VM that is paused waits, others of the same sender don't, and nothing of it is lost. When a VM has gone, those
     who wait for it hear of that at once."""
@@ -56,4 +57,4 @@ def test_one_stands_still(machine, tmp_path):
     assert (sank.group(1), sank.group(2)) == (poured, "0") and int(poured) > 2 << 20
     monitor.ask("vm stop sink")
     keel.machine.expect(r"client\| its end: (0|-1 Connection reset by peer)", 60)
-    assert keel.finish(60) == "failed"      # the sink was stopped from outside
+    assert keel.finish(60) == "clean"
