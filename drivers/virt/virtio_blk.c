@@ -4,6 +4,7 @@
 #include "core/lib/string.h"
 
 /* Features: 5.2.3 */
+#define F_SIZE_MAX     BIT(1)
 #define F_SEG_MAX      BIT(2)
 #define F_RO           BIT(5)
 #define F_BLK_SIZE     BIT(6)
@@ -15,6 +16,7 @@
 
 /* The configuration: 5.2.4 */
 #define CONFIG_CAPACITY     0
+#define CONFIG_SIZE_MAX     8
 #define CONFIG_SEG_MAX      12
 #define CONFIG_BLK_SIZE     20
 #define CONFIG_PHYSICAL_EXP 24
@@ -35,6 +37,10 @@
 #define ZERO_SECTORS    (1 * MiB / VDISK_SECTOR)
 #define DISCARD_SECTORS (64 * MiB / VDISK_SECTOR)
 #define WRITE_MAX       (16 * MiB)
+/* What the driver is told of that: no request that heeds both is longer. */
+#define SEGMENT_MAX  (64 * KiB)
+#define SEGMENTS_MAX (VRING_MAX - 2) /* beside header and status */
+_Static_assert(SEGMENTS_MAX *SEGMENT_MAX <= WRITE_MAX, "a request within both limits is carried out");
 
 enum request {
     REQUEST_IN = 0,
@@ -260,7 +266,8 @@ static void blk_describe(struct virtio_blk *blk, uint32_t queues)
     uint8_t *config = blk->v.config;
 
     put_le64(config + CONFIG_CAPACITY, blk->disk.len / VDISK_SECTOR);
-    put_le32(config + CONFIG_SEG_MAX, VRING_MAX - 2);
+    put_le32(config + CONFIG_SIZE_MAX, (uint32_t)SEGMENT_MAX);
+    put_le32(config + CONFIG_SEG_MAX, SEGMENTS_MAX);
     put_le32(config + CONFIG_BLK_SIZE, VDISK_SECTOR);
     config[CONFIG_PHYSICAL_EXP] = 3; /* a cluster is 8 sectors */
     put_le16(config + CONFIG_QUEUES, (uint16_t)queues);
@@ -279,7 +286,7 @@ void virtio_blk_init(struct virtio_blk *blk, const struct virtio_host *host, uin
         .name = "virtio-blk",
         .id = 2,
         .pci_class = 0x0100,
-        .features = F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY | F_FLUSH | F_MQ |
+        .features = F_SIZE_MAX | F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY | F_FLUSH | F_MQ |
                     (config->disk.read_only ? F_RO : F_DISCARD | F_WRITE_ZEROES),
         .packed = config->packed,
         .queues = MIN(MAX(config->queues, 1u), (uint32_t)VIRTIO_BLK_QUEUES),

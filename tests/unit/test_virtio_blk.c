@@ -61,6 +61,8 @@ static void test_configuration(void **state)
 {
     (void)state;
     assert_int_equal(pci_load(DEVICE, 8), SECTORS);
+    assert_true((uint64_t)pci_load(DEVICE + 8, 4) * pci_load(DEVICE + 12, 4) <=
+                16 * MiB); /* as test_long_write has it */
     assert_int_equal(reg(0x200 + 12, 4), 254);
     assert_int_equal(reg(0x200 + 20, 4), 512);
     assert_int_equal(reg(0x200 + 34, 2), 2);
