@@ -101,16 +101,16 @@ def test_login(kind, machine, tmp_path):
 
 
 # For systemd's own network configuration: what a port is to be, and what it is to do itself.
-NETWORK = r"""printf '[Match]\nType=ether\n[Network]\nAddress=10.0.0.%d/24\n' >/etc/systemd/network/p.network"""
+NETWORK = r"""printf '[Match]\nType=ether\n[Network]\nAddress=10.0.0.%d/24\n' >/etc/systemd/network/10-port.network"""
 OFFLOADS = ("ReceiveChecksumOffload", "TransmitChecksumOffload", "TCPSegmentationOffload", "GenericSegmentationOffload",
             "GenericReceiveOffload")
-LINK = r"""printf '[Match]\nType=ether\n[Link]\n%s' >/etc/systemd/network/p.link"""
+LINK = r"""printf '[Match]\nType=ether\n[Link]\n%s' >/etc/systemd/network/10-port.link"""
 SENT = "cat /sys/class/net/e*/statistics/tx_bytes /sys/class/net/e*/statistics/tx_packets | tr '\\n' ' '"
 
 
 def offloads(system, state):
     system.run(LINK % "".join("%s=%s\\n" % (name, state) for name in OFFLOADS))
-    system.run("udevadm trigger -c add -w /sys/class/net/e*", 60)
+    system.run("udevadm control --reload; udevadm trigger -c add -w /sys/class/net/e*", 60)
 
 
 def iperf(system, size):
