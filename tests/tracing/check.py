@@ -5,7 +5,12 @@ from collections import defaultdict
 # Perfetto's importer keeps whole nanoseconds, and cuts off what is behind them.
 NS_PER_US = 1000
 FIELDS = {"M": {"name", "pid", "args"}, "X": {"name", "cat", "pid", "tid", "ts", "dur", "args"}, "i": {"name", "cat", "pid", "tid", "ts", "s", "args"}}
-METADATA = {"process_name", "thread_name"}
+METADATA = {"process_name": ("name", str), "thread_name": ("name", str), "thread_sort_index": ("sort_index", int)}
+
+
+def names_something(event):
+    key, kind = METADATA.get(event.get("name"), ("", None))
+    return kind is not None and isinstance(event.get("args", {}).get(key), kind)
 
 
 def shape_faults(place, event):
@@ -19,7 +24,7 @@ def shape_faults(place, event):
                not (isinstance(event[field], str) and event[field])]
     if not isinstance(event.get("args", {}), dict):
         faults.append("event %d: args isn't an object" % place)
-    elif event["ph"] == "M" and (event.get("name") not in METADATA or not isinstance(event.get("args", {}).get("name"), str)):
+    elif event["ph"] == "M" and not names_something(event):
         faults.append("event %d: metadata that names nothing" % place)
     if event["ph"] == "i" and event.get("s") not in ("t", "p", "g"):
         faults.append("event %d: s=%r is no scope" % (place, event.get("s")))
@@ -59,7 +64,7 @@ def faults_of(text):
     faults = [fault for place, event in enumerate(events) for fault in shape_faults(place, event)]
     if faults:
         return faults
-    named, threads = {event.get("tid") for event in events if event["ph"] == "M"}, defaultdict(list)
+    named, threads = {event.get("tid") for event in events if event["name"] == "thread_name"}, defaultdict(list)
     for place, event in enumerate(events):
         if event["ph"] != "M":
             threads[event["tid"]].append((place, event))

@@ -3,7 +3,8 @@ import json
 
 from tracing.timeline import LEFT
 
-PID = 1
+# No core's number: the thread that has its process's number is the main one to viewers, and shown first.
+PID = 1000
 # EXITINFO1 (APM volume 2, 15.10.2) and the exit qualification (SDM volume 3, table 28-5) both have the port here.
 PORTS = {("svm", "I/O"): 0, ("vmx", "I/O instruction"): 3}    # the bit that says IN
 
@@ -20,8 +21,13 @@ def microseconds(begin, end):
     return (end // PS_PER_NS - begin // PS_PER_NS) / NS_PER_US
 
 
-def metadata(name, value, thread=None):
-    return {"ph": "M", "pid": PID, **({} if thread is None else {"tid": thread}), "name": name, "args": {"name": value}}
+def metadata(name, value, thread=None, key="name"):
+    return {"ph": "M", "pid": PID, **({} if thread is None else {"tid": thread}), "name": name, "args": {key: value}}
+
+
+def track(number):
+    """By number, and not by name, which would have core 10 before core 2."""
+    return [metadata("thread_name", "core %d" % number, number), metadata("thread_sort_index", number, number, "sort_index")]
 
 
 def exit_arguments(dump, each):
@@ -50,6 +56,6 @@ def chrome(dump, cores):
     """The text of the JSON, an event a line."""
     events = [metadata("process_name", "Keel (%s)" % dump.vendor)]
     for number, core in cores.items():
-        events += [metadata("thread_name", "core %d" % number, number)] + core_events(dump, number, core)
+        events += track(number) + core_events(dump, number, core)
     lines = ",\n".join(json.dumps(event) for event in events)
     return '{"displayTimeUnit": "ns", "traceEvents": [\n%s\n]}\n' % lines

@@ -90,7 +90,7 @@ def test_other_clocks():
 def test_chrome():
     dump = read(log())
     found = json.loads(chrome(dump, timeline(dump)))["traceEvents"]
-    assert {event["args"]["name"] for event in found if event["ph"] == "M"} == {"Keel (svm)", "core 0"}
+    assert [event["args"] for event in found if event["ph"] == "M"] == [{"name": "Keel (svm)"}, {"name": "core 0"}, {"sort_index": 0}]
     assert [event["name"] for event in found if event.get("cat") == "exit"] == ["CPUID", "HLT", "exit 999"]
     first, = [event for event in found if event["name"] == "CPUID"]
     assert (first["ph"], first["ts"], first["dur"], first["tid"]) == ("X", 1.1, 0.04, 0)
@@ -115,13 +115,13 @@ def test_importers_take_all_of_it():
     ('"ph": "X"', '"ph": "B"', "ph='B' isn't one of ours"),
     ('"dur": 0.04, ', "", "there is no dur"),
     ('"dur": 0.04', '"dur": 0.0401', "not in whole nanoseconds"),
-    ('"dur": 0.04', '"dur": 9', "event 3: ends behind the one that it is in, on track 0"),
+    ('"dur": 0.04', '"dur": 9', "event 4: ends behind the one that it is in, on track 0"),
     ('"dur": 0.04', '"dur": -1', "dur=-1 is no number from 0 on"),
     ('"ts": 1.2,', '"ts": 1.05,', "before the one that it follows on track 0"),
     ('"name": "CPUID"', '"name": ""', "name='' is no word"),
     ('"s": "t"', '"s": "x"', "s='x' is no scope"),
     ("thread_name", "name", "metadata that names nothing"),
-    ('"ph": "M", "pid": 1, "tid": 0', '"ph": "M", "pid": 1, "tid": 9', "track 0 has no name"),
+    ('"ph": "M", "pid": 1000, "tid": 0', '"ph": "M", "pid": 1000, "tid": 9', "track 0 has no name"),
     ("]}", "", "this is no trace"),
 ])
 def test_what_importers_object_to(old, new, sentence):
@@ -188,7 +188,7 @@ def test_program(tmp_path):
     done = run(path, "-o", out, "--svg", svg)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", out + ": 3 exits on 1 cores\n")
     with open(out) as file:
-        assert len(json.load(file)["traceEvents"]) == 9
+        assert len(json.load(file)["traceEvents"]) == 10
     assert os.path.getsize(svg) > 1000
     for arguments, sentence in (([path, "--from", "5"], "there are no events at that time"), ([str(tmp_path / "none")], "No such file")):
         done = run(*arguments, "-o", out)
