@@ -245,6 +245,17 @@ static void bench_x2apic(void)
     x2apic_leave();
 }
 
+void bench_common(void)
+{
+    bench_overhead();
+    BENCH("cpuid", cpuid(0, 0));
+    BENCH("rdmsr-apic-base", rdmsr(MSR_APIC_BASE));
+    BENCH("port-pic", inb(0x21));
+    BENCH("mmio-ioapic-read", (void)IOAPIC_MMIO[4]);
+    bench_x2apic();
+    bench_timers();
+}
+
 void bench_run(void)
 {
     print("bench tsc-hz=%llu", (unsigned long long)tsc_hz);

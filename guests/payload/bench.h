@@ -47,6 +47,8 @@ void tally_print(const char *name, const struct tally *t);
 void bench_overhead(void);
 /* What one CPU does by itself. */
 void bench_run(void);
+/* Some of it, for many that do it at once. */
+void bench_common(void);
 /*
  * What two CPUs do with each other. "pair": each runs on a core of its own; "switch": both share one, so that they take
  * turns.

@@ -1,8 +1,8 @@
 /*
  * The test guest. The command line says what runs: nothing or `exits` for all tests, `exits=cpuid,msr` for some, `bench`
- * for the measurements of one CPU, `bench=pair` or `bench=switch` for those of two, `bench=disk`, `bench=net` and `bench=echo`
+ * for the measurements of one CPU, `bench=common` for some of them in many VMs, `bench=pair` or `bench=switch` for those of two, `bench=disk`, `bench=net` and `bench=echo`
  * for those of devices, `fault=KIND` to end the machine in one of the ways of fault.c. `smp=N` is for N CPUs; `beat=MS` and `hog=KINDS` are for VMs beside others, `for=MS` says how long;
- * `ipi=N` sends so many to a second CPU that runs, or with `halted` sleeps; `after=MS` has all of this wait first.
+ * `ipi=N` sends so many to a second CPU that runs, or with `halted` sleeps, and with `late` looks how late they are; `after=MS` has all of this wait first.
  * `sockets=CID` talks to another VM; `share` uses the memory that another VM, which runs the same, shares with this one; `attack` misuses all virtio devices; `balloon` gives memory up and takes it again, `holes` reports it to be free and touches it.
  * `steps=N` has exits of known kinds, `late=N` measures how late so many timers are; `pattern=write` fills the RAM before a fault, `pattern=search` looks through it.
  */
@@ -128,6 +128,8 @@ static bool company_run(void)
         steps_run(steps);
     else if (late)
         late_run(late);
+    else if (ipis && option_find("late"))
+        ipi_late_run(ipis, option_find("halted"));
     else if (ipis)
         ipi_run(ipis, option_find("halted"));
     else if (balloon)
@@ -156,6 +158,8 @@ static void bench_kind(const char *kind)
         bench_net();
     else if (str_starts(kind, "echo"))
         bench_echo();
+    else if (str_starts(kind, "common"))
+        bench_common();
     else if (str_starts(kind, "flood"))
         bench_flood();
     else if (str_starts(kind, "life"))

@@ -58,5 +58,7 @@ bool smp_end(uint32_t cpu);
 void smp_each(smp_job job);
 /* Sends so many to the second CPU, which runs or sleeps in HLT. */
 void ipi_run(uint32_t count, bool halted);
+/* The same, at intervals that differ: how late they are. */
+void ipi_late_run(uint32_t count, bool halted);
 /* All CPUs' LAPICs change to this mode. */
 void smp_set_x2apic(bool on);
