@@ -229,11 +229,12 @@ deps:
 	@tests/setup/deps
 
 guest: $(GUEST)
-$(GUEST) &: tests/setup/guest tests/setup/guest-init tests/setup/guest-shell tests/setup/guest-drivers tests/setup/apt-lib.sh
+$(GUEST) &: tests/setup/guest tests/setup/guest-init tests/setup/guest-shell tests/setup/guest-loads tests/setup/guest-drivers \
+		tests/setup/apt-lib.sh
 	@tests/setup/guest
 
 # Programs of Debian's that put a guest under load.
-LOAD := $(addprefix build/guest/,rt.gz stress.gz iperf.gz lspci.gz)
+LOAD := $(addprefix build/guest/,rt.gz stress.gz iperf.gz lspci.gz loads.gz)
 $(LOAD) &: tests/setup/guest-load tests/setup/apt-lib.sh tests/setup/elf-lib.sh
 	@tests/setup/guest-load
 

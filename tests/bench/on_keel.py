@@ -13,16 +13,20 @@ from backends.machine import MachineError
 from keel import Keel
 from monitor import Monitor, pairs
 from operations import BESIDE
-from peer import read_bench, read_disk, read_loads
+from peer import LOADS as PROGRAMS, read_bench, read_disk, read_loads
 from results import TOP
 
 # Its CPUID gives no TSC frequency of its own, so that the bare kernel's clock is the emulator's.
 CPUS = {"bochs-vmx": "corei7_haswell_4770"}
 
-LOADS = "console=ttyS0 keel.run=sh+/etc/loads"
+LINUX = "console=ttyS0"
+LOADS = LINUX + " keel.run=sh+/etc/loads"
+TWO_CPUS = LOADS + "+hackbench"
 IDLE_SECONDS = 10
 POLL_SECONDS = 0.2
 SCALES = (1, 8, 64)
+CORES = (1, 2, 4, 8, 16)
+COMMON = ("cpuid", "rdmsr-apic-base", "port-pic", "mmio-ioapic-read", "x2apic-read", "x2apic-self-ipi", "wrmsr-tsc-deadline", "deadline-to-handler")
 SMALL_MIB = 24
 PADDING = 200   # instructions before each VMREAD or VMWRITE, to count them by
 
@@ -30,7 +34,7 @@ PADDING = 200   # instructions before each VMREAD or VMWRITE, to count them by
 class Bench:
     """The measurements on one back end. Some need figures of those before them, so that `payload` comes first."""
 
-    STEPS = ("payload", "vmcs", "disk", "net", "switch", "pair", "start", "scale", "linux_bare", "linux", "loads")
+    STEPS = ("payload", "vmcs", "disk", "net", "switch", "pair", "start", "scale", "flat", "linux_bare", "linux", "loads", "two_cpus", "two_cores")
 
     def __init__(self, name):
         self.name = name
@@ -110,23 +114,61 @@ class Bench:
 
     # Linux.
 
+    def initrd(self):
+        """The test guest's initramfs, and behind it the programs that its loads want."""
+        path = os.path.join(self.directory.name, "initrd.gz")
+        if not os.path.exists(path):
+            with open(path, "wb") as out:
+                for part in (images.INITRD, PROGRAMS):
+                    with open(part, "rb") as file:
+                        out.write(file.read())
+        return path
+
+    def boot_bare(self, label, cmdline, **options):
+        return self.boot(label, images.linux_iso(cmdline, initrd=self.initrd()), limit=1800, **options)
+
+    def boot_linux(self, label, cmdline, **options):
+        """As a VM that has all of the machine."""
+        modules = [(images.KERNEL, "vmlinuz " + cmdline), (self.initrd(), "initrd.gz")]
+        return self.boot(label, images.keel_iso(modules, "console=line"), limit=1800, **options)
+
     def linux_bare(self):
-        keel = self.boot("bare", images.linux_iso(LOADS), limit=1200)
+        keel = self.boot_bare("bare", LOADS)
         with keel.machine:
             self.found["linux-bare"] = keel.linux_up(110)[1]
-            keel.machine.finish(100)
+            keel.machine.finish(200)
         self.found["loads-bare"] = read_loads(keel.machine.output())
 
     def loads(self):
         """What a Linux does all day."""
-        keel = self.boot("loads", images.keel_iso(images.linux_modules(LOADS), "console=line"), limit=1800)
+        keel = self.boot_linux("loads", LOADS)
         with keel.machine:
-            keel.finish(200)
+            keel.finish(300)
         self.found["loads-keel"] = read_loads(keel.machine.output())
+
+    def two_cpus(self):
+        """The load that is for several CPUs, with two on one core."""
+        section = vms.vm("two", kernel="vmlinuz", initrd="initrd.gz", memory="256M", vcpus=2, cmdline=TWO_CPUS)
+        modules = vms.modules(self.directory.name, [section], {"vmlinuz": images.KERNEL, "initrd.gz": self.initrd()})
+        keel = self.boot("two-cpus", images.keel_iso(modules, "console=line"), limit=1800)
+        with keel.machine:
+            keel.finish(300)
+        self.found["loads-two"] = read_loads(keel.machine.output())
+
+    def two_cores(self):
+        """The same with two on two cores, bare and as a VM."""
+        bare = self.boot_bare("two-cores-bare", TWO_CPUS, cores=2)
+        with bare.machine:
+            bare.machine.finish(400)
+        keel = self.boot_linux("two-cores", TWO_CPUS, cores=2)
+        with keel.machine:
+            keel.finish(400)
+        for name, ran in (("cores-bare", bare), ("cores-keel", keel)):
+            self.found[name] = read_loads(ran.machine.output())
 
     def linux(self):
         """The boot, and what the kernel does when it has nothing to do."""
-        keel = self.boot("linux", images.keel_iso(images.linux_modules(), "console=line"), limit=1800)
+        keel = self.boot_linux("linux", LINUX)
         with keel.machine:
             self.found["linux-keel"] = keel.linux_up(110)[1]
             self.found["linux"] = self.found["linux-keel"] / self.found["linux-bare"]
@@ -183,6 +225,23 @@ class Bench:
         self.found["scale-time"] = self.found["scale-64"] / self.found["scale-8"]
         self.found["scale-pool"] = self.found["scale-pool-64"] / self.found["scale-pool-1"]
 
+    def flat(self):
+        """What exits cost when others do the same: on each of some cores, and in each of some VMs of one core. The worst of the VMs' least."""
+        counts = [("vms", count, 1) for count in SCALES]
+        if self.name == "qemu-svm":     # in Bochs a tick isn't an instruction then
+            counts += [("cores", count, count) for count in CORES]
+        for kind, count, cores in counts:
+            sections = [vms.vm("m%02d" % n, cmdline="bench=common", cpus=str(n % cores)) for n in range(count)]
+            keel = self.boot_vms("flat-%s-%d" % (kind, count), sections, cores=cores, memory=2000, limit=900)
+            with keel.machine:
+                keel.finish(400)
+            each = [read_bench("\n".join(vms.output(keel, "m%02d" % n))) for n in range(count)]
+            self.found.update(("flat-%s-%d:%s" % (kind, count, key), max(found[key] for found in each)) for key in COMMON)
+        for kind in dict(count[:2] for count in counts):
+            counted = [count for of, count, _ in counts if of == kind]
+            self.found["flat-" + kind] = max(self.found["flat-%s-%d:%s" % (kind, count, key)] / self.found["flat-%s-%d:%s" % (kind, counted[0], key)]
+                                             for count in counted for key in COMMON)
+
     def step(self, measure):
         """One that fails leaves the others their figures."""
         try:
@@ -194,8 +253,9 @@ class Bench:
     def steps(self, names):
         for name in self.STEPS:
             if name in names:
-                print("  %s: %s" % (self.name, name), flush=True)
+                began = time.monotonic()
                 self.step(getattr(self, name))
+                print("  %s: %s, %d s" % (self.name, name, time.monotonic() - began), flush=True)
         return self.found
 
 

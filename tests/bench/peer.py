@@ -12,19 +12,21 @@ import time
 import frames
 import images
 from backends import backend
+from backends.machine import MachineError
 from results import TOP
 
 DIRECTORY = os.path.join(TOP, "build", "bench")
 SETUP = os.path.join(TOP, "tests", "setup")
 INITRD = os.path.join(TOP, "build", "peer", "initrd.gz")
+LOADS = os.path.join(TOP, "build", "guest", "loads.gz")     # programs for /etc/loads of the test guest
 PAYLOAD = os.path.join(images.PAYLOADS, "exits.bz")
 BOCHS = os.path.join(TOP, "build", "bochs", "bin", "bochs")
 MEMORY = 1024
 LIMIT = 3600
-FORMAT = 3      # of what is kept: higher when this file measures something else
+FORMAT = 4      # of what is kept: higher when this file measures something else
 
 # Guests on one core, and on two: there a Linux under QEMU's instruction counting doesn't come up.
-ONE_CORE = ["bench", "switch", "linux"]
+ONE_CORE = ["bench", "switch", "linux", "smp"]
 # What a host copies for its guests. The emulators count each byte of a REP MOVSB, which Linux copies with where CPUID says that it is
 # fast (ERMS); without that it moves eight bytes at a time, as Keel does.
 COPIES, WITHOUT_ERMS = ["disk", "net"], "clearcpuid=erms"
@@ -38,7 +40,7 @@ def emulator_version(name):
 
 
 def key(name, cpu):
-    files = [images.KERNEL, images.INITRD, PAYLOAD, os.path.join(SETUP, "peer"), os.path.join(SETUP, "peer-run"), os.path.join(SETUP, "peer-tap")]
+    files = [images.KERNEL, images.INITRD, LOADS, PAYLOAD, os.path.join(SETUP, "peer"), os.path.join(SETUP, "peer-run"), os.path.join(SETUP, "peer-tap")]
     qemu = subprocess.run(["qemu-system-x86_64", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
     parts = [str(FORMAT), name, str(cpu), emulator_version(name), qemu] + [images.digest(path) for path in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
@@ -68,6 +70,9 @@ def read_bench(text):
 
 def read_loads(text):
     """What /etc/loads of the test guest prints: nanoseconds by name."""
+    failed = re.search(r"\bload (\w+) failed", text)
+    if failed:
+        raise MachineError("the load '%s' failed in the guest" % failed.group(1))
     return {name: int(ns) for name, ns in re.findall(r"\bload (\w+)=(\d+)", text)}
 
 
@@ -79,20 +84,22 @@ def read_disk(text):
 
 
 def measure(name, cpu):
+    began = time.monotonic()
     text = run(name, cpu, ONE_CORE, 1)
     found = {"bench": read_bench(text.split("PEER-END bench")[0]), "pair": {}}
     found["bench"].update(read_bench(text.split("PEER-BEGIN switch")[1].split("PEER-BEGIN linux")[0]))
-    inner = text.split("PEER-BEGIN linux")[1]
+    inner, smp = text.split("PEER-BEGIN linux")[1].split("PEER-BEGIN smp")
     found["linux-seconds"] = float(re.search(r"KEEL-GUEST-UP \S+ ([0-9.]+)", inner).group(1))
     found["loads"] = read_loads(inner)
-    exits = re.search(r"peer: exits=(\d+)", inner)
-    if exits:
-        found["linux-exits"] = int(exits.group(1))
+    found["loads-two"] = read_loads(smp)
+    found["linux-exits"] = int(re.search(r"peer: exits=(\d+)", inner).group(1))
+    found["linux-exits-by-kind"] = {kind: int(count) for kind, count in re.findall(r"peer: kind (\w+)=([1-9]\d*)", inner)}
     disk, net = run(name, cpu, COPIES, 1, WITHOUT_ERMS).split("PEER-BEGIN net")
     found["bench"].update(read_disk(disk))
     found["bench"].update(frames.figures(read_bench(net)))
     if TWO_CORES[name]:
         found["pair"] = read_bench(run(name, cpu, TWO_CORES[name], 2))
+    print("  %s: KVM, %d s" % (name, time.monotonic() - began), flush=True)
     found["date"] = time.strftime("%Y-%m-%d")
     return found
 
