@@ -367,7 +367,8 @@ static void run_core_due(struct run_core *core, bool work, uint64_t now)
 
 static void run_core_work(struct run_core *core)
 {
-    bool work = UNLIKELY(run_work_pending) && this_cpu()->index == 0;
+    /* In this order: the core whose work that is writes the flag, and others don't read it. */
+    bool work = this_cpu()->index == 0 && UNLIKELY(run_work_pending);
     uint64_t next = timer_queue_next(&core->timers), now;
 
     if (LIKELY(next == TIMER_NEVER) && LIKELY(!work))
