@@ -135,15 +135,15 @@ class Bench:
     def linux_bare(self):
         keel = self.boot_bare("bare", LOADS)
         with keel.machine:
-            self.found["linux-bare"] = keel.linux_up(110)[1]
-            keel.machine.finish(200)
+            self.found["linux-bare"] = keel.linux_up(300)[1]
+            keel.machine.finish(600)
         self.found["loads-bare"] = read_loads(keel.machine.output())
 
     def loads(self):
         """What a Linux does all day."""
         keel = self.boot_linux("loads", LOADS)
         with keel.machine:
-            keel.finish(300)
+            keel.finish(600)
         self.found["loads-keel"] = read_loads(keel.machine.output())
 
     def two_cpus(self):
@@ -152,17 +152,17 @@ class Bench:
         modules = vms.modules(self.directory.name, [section], {"vmlinuz": images.KERNEL, "initrd.gz": self.initrd()})
         keel = self.boot("two-cpus", images.keel_iso(modules, "console=line"), limit=1800)
         with keel.machine:
-            keel.finish(300)
+            keel.finish(600)
         self.found["loads-two"] = read_loads(keel.machine.output())
 
     def two_cores(self):
         """The same with two on two cores, bare and as a VM."""
         bare = self.boot_bare("two-cores-bare", TWO_CPUS, cores=2)
         with bare.machine:
-            bare.machine.finish(400)
+            bare.machine.finish(600)
         keel = self.boot_linux("two-cores", TWO_CPUS, cores=2)
         with keel.machine:
-            keel.finish(400)
+            keel.finish(600)
         for name, ran in (("cores-bare", bare), ("cores-keel", keel)):
             self.found[name] = read_loads(ran.machine.output())
 
@@ -170,7 +170,7 @@ class Bench:
         """The boot, and what the kernel does when it has nothing to do."""
         keel = self.boot_linux("linux", LINUX)
         with keel.machine:
-            self.found["linux-keel"] = keel.linux_up(110)[1]
+            self.found["linux-keel"] = keel.linux_up(300)[1]
             self.found["linux"] = self.found["linux-keel"] / self.found["linux-bare"]
             monitor = Monitor(keel).enter()
             exits = counters(monitor)

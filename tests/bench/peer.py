@@ -22,7 +22,7 @@ LOADS = os.path.join(TOP, "build", "guest", "loads.gz")     # programs for /etc/
 PAYLOAD = os.path.join(images.PAYLOADS, "exits.bz")
 BOCHS = os.path.join(TOP, "build", "bochs", "bin", "bochs")
 MEMORY = 1024
-LIMIT = 3600
+LIMIT = 7200
 FORMAT = 4      # of what is kept: higher when this file measures something else
 
 # Guests on one core, and on two: there a Linux under QEMU's instruction counting doesn't come up.
@@ -53,8 +53,8 @@ def run(name, cpu, guests, cores, host=""):
     machine = backend(name)(iso, label="bench-kvm-%d" % cores, counted=True, cpu=cpu, memory=MEMORY, cores=cores, limit=LIMIT)
     with machine:
         for guest in guests:
-            machine.expect("PEER-BEGIN %s\r?\n" % guest, 300)
-            machine.expect("PEER-END " + guest, 400)    # the host may be quick to say that it switches off
+            machine.expect("PEER-BEGIN %s\r?\n" % guest, 900)
+            machine.expect("PEER-END " + guest, 1800)    # the host may be quick to say that it switches off
     return machine.output()
 
 
