@@ -5,18 +5,38 @@ import re
 import images
 import pytest
 import vms
+from keel import vm_output
 
 with open(os.path.join(images.TOP, "core", "x86", "caps.h")) as header:
     FEATURES = re.findall(r'^\s*X\(\w+,\s*"(\w+)"\)', header.read(), re.M)
 
 
+# What a guest's own CPUID shows of a feature, so that its tests are others without it: with APICv there is no EOI through memory, and
+# the TPR's shadow goes before that.
+SHOWN = {"xsave", "xsaves", "rdtscp", "invpcid", "la57", "smep", "smap", "umip", "apicv", "tprshadow", "invtsc", "ug"}
+
+
 def test_there_are_features():
     assert len(FEATURES) > 20
+    assert SHOWN < set(FEATURES)
+
+
+def looked_at(keel):
+    """Each thing that the payload has looked at, in its order, and how it was."""
+    return re.findall(r"^(ok|not ok|skip) (\S+)", "\n".join(vm_output(keel.machine.output(), "vm0")), re.M)
+
+
+@pytest.fixture(scope="module")
+def with_all(module_machine):
+    """The same with all that the machine has."""
+    keel = module_machine.keel(images.payload_modules(), counted=True)
+    assert keel.finish(180) == "clean"
+    return looked_at(keel)
 
 
 @pytest.mark.parametrize("feature", FEATURES)
-def test_without(machine, capabilities, feature):
-    """The whole list of exits works without it."""
+def test_without(machine, capabilities, with_all, feature):
+    """The whole list of exits works without it, and a guest that isn't shown it finds all as with it: a fast way does what the slow one does."""
     if feature not in capabilities:
         pytest.skip("the machine has no %s, so each test of this machine runs without it" % feature)
     keel = machine.keel(images.payload_modules(), "disable=" + feature, counted=True)
@@ -24,6 +44,8 @@ def test_without(machine, capabilities, feature):
     assert feature not in left
     keel.machine.expect(r"payload: \d+ passed, 0 failed", 120)
     assert keel.finish(60) == "clean"
+    if feature not in SHOWN:
+        assert looked_at(keel) == with_all
 
 
 @pytest.mark.only("bochs-vmx", why="APICv is Intel's")
