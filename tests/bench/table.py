@@ -81,7 +81,7 @@ def aim(row):
     """Whether it costs no more than the part of KVM's that is wanted, or by how much it misses that."""
     if row.aim is None or row.kvm is None or max(row.keel, row.kvm) < NO_EXIT:
         return ""
-    missed = row.keel - row.kvm * row.aim
+    missed = row.keel - row.kvm * row.aim if row.keel >= NO_EXIT else 0
     return "met" if missed <= 0 else "+%s" % cell(row, missed)
 
 
