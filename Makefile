@@ -286,7 +286,7 @@ SECONDS ?= 600
 soak: deps
 	@$(MAKE) --no-print-directory system-inputs
 	@KEEL_SOAK_SECONDS=$(SECONDS) KEEL_SOAK_SEED=$(SEED) KEEL_LOAD_SECONDS=$(SECONDS) KEEL_LATE_TIMERS=1000000 \
-		$(PYTHON) tests/run-system $(if $(BACKEND),--backend $(BACKEND)) -k 'test_soak or test_load or test_debian or test_timers_on_an_exclusive_core'
+		$(PYTHON) tests/run-system $(if $(BACKEND),--backend $(BACKEND)) -k 'test_soak or test_load or test_debian or exclusive_core'
 
 check:
 	@tests/check/run $(K)

@@ -17,7 +17,7 @@ def measure(machine, directory, cmdline, cores):
     sections = ["[keel]\non_idle = monitor\n", vm("storm", cmdline="hog for=1000000", memory="32M"),
                 vm("own", cmdline=cmdline, vcpus=cores - 1, cpus="1-%d,exclusive" % (cores - 1))]
     keel = vms.boot(machine, directory, sections, cores=cores, counted=True, limit=900 + TIMES // 250)
-    found = keel.machine.expect(r"own\| late what=\S+ count=([0-9]+) median=([0-9]+) worst=([0-9]+)", 30 + TIMES / 1000)
+    found = keel.machine.expect(r"own\| late what=\S+ count=([0-9]+) median=([0-9]+) worst=([0-9]+)\s", 30 + TIMES / 1000)
     assert int(found.group(1)) == TIMES
     print("%s: median %s, worst %s ticks" % (cmdline, *found.groups()[1:]))
     keel.event("vm", name="own", state="stopped", status="0")
