@@ -156,7 +156,9 @@ class Bench:
         self.found["loads-two"] = read_loads(keel.machine.output())
 
     def two_cores(self):
-        """The same with two on two cores, bare and as a VM."""
+        """The same with two on two cores, bare and as a VM. Where QEMU counts, a bare kernel's second CPU gets no time to start."""
+        if self.name == "qemu-svm":
+            return
         bare = self.boot_bare("two-cores-bare", TWO_CPUS, cores=2)
         with bare.machine:
             bare.machine.finish(600)
