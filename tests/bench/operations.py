@@ -68,6 +68,9 @@ INTERRUPTS = [
 
 OPERATIONS = INSTRUCTIONS + DEVICES + INTERRUPTS
 
+# What a guest does by itself, on Keel and on KVM.
+NO_EXIT_AT_ALL = {"page-fault"}
+
 # Those of two cores, and what says how many ticks an instruction is there.
 BESIDE = {key + part: "cpuid-beside-" + key[4:] for key in ("ipi-running", "ipi-halted") for part in ("", "-send")}
 

@@ -50,7 +50,7 @@ def run(name, cpu, guests, cores, host=""):
     """Boots the host and runs these guests in it; returns what it all printed."""
     line = "console=ttyS0 quiet %s keel.run=/peer/run+%s" % (host, "+".join(guests))
     iso = images.build(["--linux", images.KERNEL, line, "--initrd", INITRD], [images.KERNEL, INITRD], False)
-    machine = backend(name)(iso, label="bench-kvm-%d" % cores, counted=True, cpu=cpu, memory=MEMORY, cores=cores, limit=LIMIT)
+    machine = backend(name)(iso, label="bench-kvm-" + guests[0], counted=True, cpu=cpu, memory=MEMORY, cores=cores, limit=LIMIT)
     with machine:
         for guest in guests:
             machine.expect("PEER-BEGIN %s\r?\n" % guest, 900)

@@ -1,7 +1,7 @@
 """From figures to rows, and to the table that `make bench` prints."""
 from collections import namedtuple
 
-from operations import OPERATIONS, WHOLE
+from operations import NO_EXIT_AT_ALL, OPERATIONS, WHOLE
 from on_keel import scaled
 
 # keel, kvm, budget: numbers or None; shape: how they are written; vmcs: VMREADs and VMWRITEs of Keel's, as text; aim: which part of
@@ -38,7 +38,7 @@ def rows(keel, kvm):
         key = operation.key + (":mean" if operation.mean else "")
         if key in keel:
             found.append(Row(operation.what, keel[key], peer.get(key), operation.budget, "%d",
-                             vmcs_accesses(keel, operation.key), TENTH))
+                             vmcs_accesses(keel, operation.key), None if operation.key in NO_EXIT_AT_ALL else TENTH))
     for whole in WHOLE:
         if whole.key in keel:
             found.append(Row(whole.what, keel[whole.key], peer.get(whole.key), whole.budget, whole.shape, "", whole.aim))
