@@ -28,7 +28,7 @@ def boot(machine, directory, pv, options=""):
                 out.write(file.read())
     sections = ["[keel]\ndisable = apicv\n", vms.linux("vm", vcpus=VCPUS, pv=pv, cmdline="console=ttyS0" + options)]
     keel = vms.boot(machine, directory, sections, {"initrd.gz": path}, counted=True)
-    keel.linux_up(180)
+    keel.linux_up(300)
     return keel
 
 
