@@ -47,8 +47,8 @@ def calls(keel):
 
 
 def back(keel):
+    """From the monitor's prompt to the VM."""
     keel.machine.send("\r")
-    keel.machine.send("console vm\r")
 
 
 def run(keel, what):
