@@ -33,6 +33,7 @@ PURE_CORE := \
 	core/access.c \
 	core/cpuid.c \
 	core/cpuid_features.c \
+	core/cpuid_ready.c \
 	core/event.c \
 	core/exit_cr.c \
 	core/exit_io.c \
@@ -63,7 +64,7 @@ PURE_OTHER := \
 	core/x86/caps.c \
 	core/x86/fpu_area.c \
 	$(wildcard drivers/hw/acpi*.c) \
-	$(addprefix svm/,check.c controls.c cr8.c events.c length.c limits.c names.c nmi.c probe.c shadow.c state.c step.c \
+	$(addprefix svm/,check.c controls.c cr8.c events.c length.c limits.c names.c nmi.c probe.c quick.c shadow.c state.c step.c \
 		virq.c) \
 	$(addprefix vmx/,check.c check_controls.c check_guest.c check_host.c check_segments.c controls.c names.c) \
 	drivers/hw/calibrate.c \

@@ -376,7 +376,6 @@ static void cpuid_index(struct cpuid_table *table)
 
         if (slot < CPUID_SLOTS)
             table->first[slot] = (uint8_t)i;
-        table->caches += table->entries[i].leaf == 4;
     }
 }
 
@@ -408,6 +407,15 @@ const struct cpuid_entry *cpuid_find(const struct cpuid_table *table, uint32_t l
         if (table->entries[i].subleaf == subleaf)
             return &table->entries[i];
     return NULL;
+}
+
+uint32_t cpuid_subleaves(const struct cpuid_table *table, uint32_t leaf)
+{
+    uint32_t count = 0;
+
+    while (cpuid_has_subleaves(leaf) && cpuid_find(table, leaf, count))
+        count++;
+    return count;
 }
 
 uint32_t cpuid_physical_bits(const struct cpuid_table *table)

@@ -22,7 +22,6 @@ struct cpuid_table {
     uint32_t max_basic, max_extended;
     /* The first entry of a leaf, or CPUID_MAX_ENTRIES if it reads as zeros: an entry of zeros is there. */
     uint8_t first[CPUID_SLOTS];
-    uint8_t caches;                                    /* entries of leaf 4 */
     struct cpuid_entry entries[CPUID_MAX_ENTRIES + 1]; /* by leaf, then subleaf */
     uint64_t cr4_mask, efer_mask; /* what the features shown allow to set; EFER: but LMA */
     uint32_t linear_bits;         /* 57 with LA57, else 48 */
@@ -54,26 +53,8 @@ static inline uint32_t cpuid_slot(uint32_t leaf)
     return leaf << 1 | leaf >> 31;
 }
 
-/* Leaves that depend on ECX or on the vCPU's state: 1, 4, 7, 0BH, 0DH, 80000001H. */
-#define CPUID_VARIABLE (BIT(2) | BIT(8) | BIT(14) | BIT(0x16) | BIT(0x1a) | BIT(3))
-
-/* The same for a leaf that is always the same, without a search; NULL: any other. */
-static inline const struct cpuid_entry *cpuid_find_constant(const struct cpuid_table *table, uint32_t leaf)
-{
-    uint32_t slot = cpuid_slot(leaf);
-
-    if (slot >= CPUID_SLOTS || CPUID_VARIABLE >> slot & 1)
-        return NULL;
-    return &table->entries[table->first[slot]];
-}
-
-/* The same for leaf 4, which C libraries ask for dozens of times whenever a program starts. */
-static inline const struct cpuid_entry *cpuid_find_cache(const struct cpuid_table *table, uint32_t subleaf)
-{
-    if (subleaf >= table->caches)
-        return NULL;
-    return &table->entries[table->first[2 * 4] + subleaf];
-}
+/* How many rows, from subleaf 0 on, a leaf has whose ECX means something; 0: none, or it means nothing. */
+uint32_t cpuid_subleaves(const struct cpuid_table *table, uint32_t leaf);
 
 /* True if the guest may use the feature at this bit of a leaf's register (0 eax .. 3 edx). */
 bool cpuid_has(const struct cpuid_table *table, uint32_t leaf, uint32_t reg, uint32_t bit);

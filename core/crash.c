@@ -112,11 +112,6 @@ static void crash_stack(struct vcpu *vcpu, gva_t rsp)
 
 /* -- the last exits --------------------------------------------------------------------------------------------- */
 
-static const struct trace_exit *crash_trace_at(const struct vcpu *vcpu, uint32_t back)
-{
-    return &vcpu->trace[(vcpu->exits - back) % VCPU_TRACE];
-}
-
 static bool crash_trace_same(const struct trace_exit *a, const struct trace_exit *b)
 {
     return a->reason == b->reason && a->info == b->info && a->rip == b->rip;
@@ -125,15 +120,15 @@ static bool crash_trace_same(const struct trace_exit *a, const struct trace_exit
 /* Those that repeat are one line. From the one at `from`, counted from the newest, at most some lines; gives where to go on. */
 static uint32_t crash_trace(const struct vcpu *vcpu, uint32_t from)
 {
-    uint32_t count = (uint32_t)MIN(vcpu->exits, (uint64_t)VCPU_TRACE);
+    uint32_t count = (uint32_t)MIN(vcpu_exits(vcpu), (uint64_t)VCPU_TRACE);
 
     if (from == 1)
-        log_error("  last %u of %llu exits, newest first:", count, (ull)vcpu->exits);
+        log_error("  last %u of %llu exits, newest first:", count, (ull)vcpu_exits(vcpu));
     for (uint32_t line = 0, next; line < TRACE_LINES && from <= count; line++, from = next) {
-        const struct trace_exit *t = crash_trace_at(vcpu, from);
+        const struct trace_exit *t = vcpu_trace_back(vcpu, from);
         char times[16] = "";
 
-        for (next = from + 1; next <= count && crash_trace_same(t, crash_trace_at(vcpu, next)); next++)
+        for (next = from + 1; next <= count && crash_trace_same(t, vcpu_trace_back(vcpu, next)); next++)
             ;
         if (next - from > 1)
             fmt_print(times, sizeof times, " %u times", next - from);

@@ -50,42 +50,45 @@ static void exit_cpuid_dynamic(struct vcpu *vcpu, struct cpuid_entry *e)
     }
 }
 
-static inline void exit_cpuid_show(struct vcpu *vcpu, const struct cpuid_entry *e)
+/* The answer to e->leaf and e->subleaf. */
+static void exit_cpuid_answer(struct vcpu *vcpu, struct cpuid_entry *e)
 {
-    vcpu->stats.exits[STATS_CPUID]++;
-    vcpu->gpr[REG_RAX] = e->eax;
-    vcpu->gpr[REG_RBX] = e->ebx;
-    vcpu->gpr[REG_RCX] = e->ecx;
-    vcpu->gpr[REG_RDX] = e->edx;
-    vcpu_advance(vcpu);
-}
-
-static __attribute__((noinline)) void exit_cpuid_any(struct vcpu *vcpu)
-{
-    uint32_t leaf = (uint32_t)vcpu->gpr[REG_RAX];
-    uint32_t subleaf = (uint32_t)vcpu->gpr[REG_RCX];
-    const struct cpuid_entry *found = cpuid_find(&vcpu->vm->cpuid, leaf, subleaf);
-    struct cpuid_entry e = {.leaf = leaf, .subleaf = subleaf};
+    const struct cpuid_entry *found = cpuid_find(&vcpu->vm->cpuid, e->leaf, e->subleaf);
 
     if (LIKELY(found))
-        e = *found;
-    /* A level of 0BH that isn't there still shows its number and the id (SDM volume 2). */
-    if (UNLIKELY(leaf == 0xb && !found))
-        e.ecx = subleaf & 0xff;
-    exit_cpuid_dynamic(vcpu, &e);
-    exit_cpuid_show(vcpu, &e);
+        *e = *found;
+    else if (e->leaf == 0xb) /* a level that isn't there still shows its number and the id (SDM volume 2) */
+        e->ecx = e->subleaf & 0xff;
+    exit_cpuid_dynamic(vcpu, e);
+}
+
+/* So that the next time is quicker. */
+static void exit_cpuid_keep(struct vcpu *vcpu, uint32_t leaf)
+{
+    const struct cpuid_table *table = &vcpu->vm->cpuid;
+    uint32_t count = cap(CAP_QUICK) ? cpuid_ready_room(&vcpu->cpuid, table, leaf) : 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct cpuid_entry e = {.leaf = leaf, .subleaf = i};
+
+        exit_cpuid_answer(vcpu, &e);
+        cpuid_ready_add(&vcpu->cpuid, table, &e);
+    }
 }
 
 void exit_cpuid(struct vcpu *vcpu)
 {
-    const struct cpuid_entry *e = cpuid_find_constant(&vcpu->vm->cpuid, (uint32_t)vcpu->gpr[REG_RAX]);
+    struct cpuid_entry e = {.leaf = (uint32_t)vcpu->gpr[REG_RAX],
+                            .subleaf = (uint32_t)vcpu->gpr[REG_RCX]};
 
-    if (UNLIKELY(!e) && (uint32_t)vcpu->gpr[REG_RAX] == 4)
-        e = cpuid_find_cache(&vcpu->vm->cpuid, (uint32_t)vcpu->gpr[REG_RCX]);
-    if (LIKELY(e))
-        exit_cpuid_show(vcpu, e);
-    else
-        exit_cpuid_any(vcpu);
+    vcpu->stats.exits[STATS_CPUID]++;
+    exit_cpuid_answer(vcpu, &e);
+    vcpu->gpr[REG_RAX] = e.eax;
+    vcpu->gpr[REG_RBX] = e.ebx;
+    vcpu->gpr[REG_RCX] = e.ecx;
+    vcpu->gpr[REG_RDX] = e.edx;
+    vcpu_advance(vcpu);
+    exit_cpuid_keep(vcpu, e.leaf);
 }
 
 void exit_hlt(struct vcpu *vcpu)

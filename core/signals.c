@@ -16,6 +16,7 @@ int vcpu_reset(struct vcpu *vcpu, bool init)
 
     memset(vcpu->gpr, 0, sizeof vcpu->gpr);
     memset(&vcpu->events, 0, sizeof vcpu->events);
+    cpuid_ready_forget(&vcpu->cpuid);
     vcpu_ops->destroy(vcpu);
     err = vcpu_ops->create(vcpu);
     if (err)

@@ -16,12 +16,22 @@ uint64_t vcpu_get(struct vcpu *vcpu, enum vcpu_reg reg)
     return vcpu_ops->get(vcpu, reg);
 }
 
+/* CPUID shows these bits. */
+static void vcpu_set_cr4(struct vcpu *vcpu, uint64_t value)
+{
+    if ((value ^ vcpu_ops->get(vcpu, REG_CR4)) & (CR4_OSXSAVE | CR4_PKE))
+        cpuid_ready_forget(&vcpu->cpuid);
+    vcpu_ops->set(vcpu, REG_CR4, value);
+}
+
 void vcpu_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 {
     if (reg < REG_GPR_COUNT && reg != REG_RSP)
         vcpu->gpr[reg] = value;
     else if (reg == REG_RIP)
         vcpu_set_rip(vcpu, value);
+    else if (reg == REG_CR4)
+        vcpu_set_cr4(vcpu, value);
     else
         vcpu_ops->set(vcpu, reg, value);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/bus.h"
+#include "core/cpuid_ready.h"
 #include "core/event.h"
 #include "core/lib/types.h"
 #include "core/pv.h"
@@ -133,9 +134,10 @@ struct vcpu {
         const uint64_t *value;
     } msr_kept;          /* the last one read that is just a field of this struct */
     struct sites *sites; /* instructions that access devices, remembered; NULL: none are */
-    uint64_t exits;
+    uint64_t exit_bytes; /* sizeof(struct trace_exit) for each exit that there was: vcpu_exits */
     uint32_t trace_who; /* in events of core/trace.h */
     struct stats stats;
+    struct cpuid_ready cpuid;
     struct trace_exit trace[VCPU_TRACE]; /* of exit n in [n % VCPU_TRACE] */
 };
 
@@ -195,15 +197,32 @@ static inline bool vcpu_unhindered(const struct vcpu *vcpu)
     return !__atomic_load_n(&vcpu->before_entry, __ATOMIC_RELAXED);
 }
 
-/* The entry of the trace that the exit which is being taken fills in. */
-static inline struct trace_exit *vcpu_trace_next(struct vcpu *vcpu)
+/* How many exits there were. */
+static inline uint64_t vcpu_exits(const struct vcpu *vcpu)
 {
-    return &vcpu->trace[vcpu->exits++ % VCPU_TRACE];
+    return vcpu->exit_bytes / sizeof(struct trace_exit);
 }
 
+/* The entry of the trace that the exit which is being taken fills in. Every exit pays for this: bytes are the entry's place at once. */
+static inline struct trace_exit *vcpu_trace_next(struct vcpu *vcpu)
+{
+    uint64_t at = vcpu->exit_bytes;
+
+    vcpu->exit_bytes = at + sizeof(struct trace_exit);
+    return (struct trace_exit *)((uint8_t *)vcpu->trace + at % sizeof vcpu->trace);
+}
+
+/* That of the last exit. */
 static inline struct trace_exit *vcpu_trace_last(struct vcpu *vcpu)
 {
-    return &vcpu->trace[(vcpu->exits - 1) % VCPU_TRACE];
+    return (struct trace_exit *)((uint8_t *)vcpu->trace +
+                                 (vcpu->exit_bytes - sizeof(struct trace_exit)) % sizeof vcpu->trace);
+}
+
+/* The same, 1: of the last one, 2: of the one before and so on. */
+static inline const struct trace_exit *vcpu_trace_back(const struct vcpu *vcpu, uint64_t back)
+{
+    return &vcpu->trace[(vcpu_exits(vcpu) - back) % VCPU_TRACE];
 }
 
 /* What vcpu_advance does when there is more to do than to move RIP, or the length isn't known. */

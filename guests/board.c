@@ -130,6 +130,7 @@ static void board_place_lapic(struct board_cpu *cpu)
 {
     cpu->vcpu->apic_base = cpu->lapic.base;
     cpu->vcpu->apic_page = cpu->lapic.base & ~PAGE_MASK;
+    cpuid_ready_forget(&cpu->vcpu->cpuid); /* a LAPIC that is off isn't shown */
 }
 
 static bool board_set_base(void *ctx, uint64_t base)

@@ -152,8 +152,8 @@ static void trace_look(struct vm *vm, const struct launch_args *args)
     for (uint32_t i = 0; i < vm->vcpu_count; i++) {
         const struct vcpu *vcpu = vm->vcpus[i];
 
-        for (uint32_t n = 1; n <= MIN(vcpu->exits, (uint64_t)VCPU_TRACE); n++) {
-            const struct trace_exit *t = &vcpu->trace[(vcpu->exits - n) % VCPU_TRACE];
+        for (uint32_t n = 1; n <= MIN(vcpu_exits(vcpu), (uint64_t)VCPU_TRACE); n++) {
+            const struct trace_exit *t = vcpu_trace_back(vcpu, n);
 
             monitor_print("vm=%s vcpu=%u exit=\"%s\" info=0x%x rip=0x%llx", vm->name, i,
                           vcpu_ops->exit_name(t->reason), t->info, (ull)t->rip);

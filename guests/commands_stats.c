@@ -27,8 +27,8 @@ static void stats_vcpu(struct vcpu *vcpu)
     }
     monitor_print("vm=%s vcpu=%u run_us=%llu interrupts=%llu calls=%llu wakeups=%llu exits=%llu%s other=%llu",
                   vcpu->vm->name, vcpu->index, (ull)run_time(vcpu) / 1000, (ull)vcpu_interrupts(vcpu),
-                  (ull)vcpu->stats.calls, (ull)vcpu->stats.wakeups, (ull)vcpu->exits, kinds,
-                  (ull)(vcpu->exits > known ? vcpu->exits - known : 0));
+                  (ull)vcpu->stats.calls, (ull)vcpu->stats.wakeups, (ull)vcpu_exits(vcpu), kinds,
+                  (ull)(vcpu_exits(vcpu) > known ? vcpu_exits(vcpu) - known : 0));
 }
 
 static void stats_look(struct vm *vm, const struct launch_args *args)

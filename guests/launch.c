@@ -104,7 +104,7 @@ static void launch_vcpu_stats(struct vcpu *vcpu)
     const struct stats *stats = &vcpu->stats;
 
     log_event("exit-stats", "vm=%s vcpu=%u exits=%llu run_ms=%llu interrupts=%llu calls=%llu wakeups=%llu",
-              vcpu->vm->name, vcpu->index, (unsigned long long)vcpu->exits,
+              vcpu->vm->name, vcpu->index, (unsigned long long)vcpu_exits(vcpu),
               (unsigned long long)run_time(vcpu) / 1000000, (unsigned long long)vcpu_interrupts(vcpu),
               (unsigned long long)stats->calls, (unsigned long long)stats->wakeups);
 }

@@ -15,15 +15,21 @@ section .text
 
 ; The frame of svm_run: its arguments, then the caller's registers, of which RBP is the last.
 %define VCPU       rsp
-%define GUEST_VMCB rsp + 8
-%define HOST_VMCB  rsp + 16
-%define SAVED_RBP  rsp + 64
+%define VMCB       rsp + 8
+%define GUEST_VMCB rsp + 16
+%define HOST_VMCB  rsp + 24
+%define SAVED_RBP  rsp + 72
+
+; vmcb.h: checked in entry.c
+EXIT_CODE  equ 0x70
+EXIT_CPUID equ 0x72
 
 extern svm_exited
+extern svm_exited_cpuid
 extern svm_exited_traced
 extern trace_on
 
-; void svm_run(struct vcpu *vcpu, hpa_t guest_vmcb, hpa_t host_vmcb): enters the guest, and again while svm_exited, which
+; void svm_run(struct vcpu *vcpu, struct vmcb *vmcb, hpa_t guest_vmcb, hpa_t host_vmcb): enters the guest, and again while svm_exited, which
 ; acts on the exit, returns the vCPU and not NULL
 global svm_run:function
 svm_run:
@@ -34,63 +40,68 @@ svm_run:
     push r13
     push r14
     push r15
+    push rcx
     push rdx
     push rsi
     push rdi
 
     mov rax, rdi
 .enter:                                 ; RAX: the vCPU
-    mov rcx, [rax + GPR(1)]
-    mov rdx, [rax + GPR(2)]
-    mov rbx, [rax + GPR(3)]
     mov rbp, [rax + GPR(5)]
-    mov rsi, [rax + GPR(6)]
-    mov r8, [rax + GPR(8)]
-    mov r9, [rax + GPR(9)]
-    mov r10, [rax + GPR(10)]
-    mov r11, [rax + GPR(11)]
     mov r12, [rax + GPR(12)]
     mov r13, [rax + GPR(13)]
     mov r14, [rax + GPR(14)]
     mov r15, [rax + GPR(15)]
-    mov rdi, [rax + GPR(7)]
-    mov rax, [GUEST_VMCB]
-
     clgi
     sti
+    mov rdi, rax
+    mov rax, [GUEST_VMCB]
     vmload
+.enter_quick:                           ; RDI: the vCPU; GIF is clear, IF set, and what VMLOAD loads is the guest's
+    mov rcx, [rdi + GPR(1)]
+    mov rdx, [rdi + GPR(2)]
+    mov rbx, [rdi + GPR(3)]
+    mov rsi, [rdi + GPR(6)]
+    mov r8, [rdi + GPR(8)]
+    mov r9, [rdi + GPR(9)]
+    mov r10, [rdi + GPR(10)]
+    mov r11, [rdi + GPR(11)]
+    mov rdi, [rdi + GPR(7)]
     vmrun
+
+    ; Of the registers first those that a C function may change. RAX is GUEST_VMCB again.
+    push rdi
+    mov rdi, [VCPU + 8]
+    mov [rdi + GPR(1)], rcx
+    mov [rdi + GPR(2)], rdx
+    mov [rdi + GPR(6)], rsi
+    mov [rdi + GPR(8)], r8
+    mov [rdi + GPR(9)], r9
+    mov [rdi + GPR(10)], r10
+    mov [rdi + GPR(11)], r11
+    pop qword [rdi + GPR(7)]
+    mov rsi, [VMCB]
+    cmp dword [rsi + EXIT_CODE], EXIT_CPUID
+    je .cpuid
+.other:                                 ; RDI: the vCPU, RSI: its VMCB, RAX: where that is in the machine
+    mov [rdi + GPR(3)], rbx
+    mov [rdi + GPR(5)], rbp
+    mov [rdi + GPR(12)], r12
+    mov [rdi + GPR(13)], r13
+    mov [rdi + GPR(14)], r14
+    mov [rdi + GPR(15)], r15
     cli
     vmsave
     mov rax, [HOST_VMCB]
     vmload
-
-    mov rax, [VCPU]
-    mov [rax + GPR(1)], rcx
-    mov [rax + GPR(2)], rdx
-    mov [rax + GPR(3)], rbx
-    mov [rax + GPR(5)], rbp
-    mov [rax + GPR(6)], rsi
-    mov [rax + GPR(7)], rdi
-    mov [rax + GPR(8)], r8
-    mov [rax + GPR(9)], r9
-    mov [rax + GPR(10)], r10
-    mov [rax + GPR(11)], r11
-    mov [rax + GPR(12)], r12
-    mov [rax + GPR(13)], r13
-    mov [rax + GPR(14)], r14
-    mov [rax + GPR(15)], r15
     stgi
 
     lea rbp, [SAVED_RBP]                ; for stack traces
-    mov rdi, rax
-    cmp byte [trace_on], 0
-    jne .traced
-    call svm_exited
+    movzx eax, byte [trace_on]
+    call [exited + 8 * rax]
     test rax, rax
     jnz .enter
-.leave:
-    add rsp, 24
+    add rsp, 32
     pop r15
     pop r14
     pop r13
@@ -99,8 +110,19 @@ svm_run:
     pop rbp
     ret
 
-.traced:
-    call svm_exited_traced
+.cpuid:
+    cmp byte [trace_on], 0
+    jne .other
+    call svm_exited_cpuid
+    mov rdi, [VCPU]
     test rax, rax
-    jnz .enter
-    jmp .leave
+    mov rax, [GUEST_VMCB]
+    jnz .enter_quick
+    mov rsi, [VMCB]                     ; nothing was changed
+    jmp .other
+
+section .rodata
+
+exited:                                 ; by trace_on
+    dq svm_exited
+    dq svm_exited_traced

@@ -16,15 +16,16 @@
 #include "svm/virq.h"
 
 /* entry.asm. Returns when svm_exited has returned NULL. */
-void svm_run(struct vcpu *vcpu, hpa_t guest_vmcb, hpa_t host_vmcb);
-struct vcpu *svm_exited(struct vcpu *vcpu);
-struct vcpu *svm_exited_traced(struct vcpu *vcpu);
+void svm_run(struct vcpu *vcpu, struct vmcb *vmcb, hpa_t guest_vmcb, hpa_t host_vmcb);
+struct vcpu *svm_exited(struct vcpu *vcpu, struct vmcb *vmcb);
+struct vcpu *svm_exited_traced(struct vcpu *vcpu, struct vmcb *vmcb);
 
 /* entry.asm relies on these. */
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "the registers come first");
 _Static_assert(REG_RAX == 0 && REG_RCX == 1 && REG_RDX == 2 && REG_RBX == 3, "numbered as in encodings");
 _Static_assert(REG_RSP == 4 && REG_RBP == 5 && REG_RSI == 6 && REG_RDI == 7, "numbered as in encodings");
 _Static_assert(REG_R8 == 8 && REG_R15 == 15, "numbered as in encodings");
+_Static_assert(offsetof(struct vmcb, exit_code) == 0x70 && EXIT_CPUID == 0x72, "entry.asm");
 
 /* A flush is by id where the processor can do that, else by moving to an id that has no entries. */
 static void entry_flush(struct svm_vcpu *s)
@@ -126,12 +127,6 @@ static void exit_injected(struct vcpu *vcpu, struct svm_vcpu *s)
         s->vmcb->event_inj = 0;
 }
 
-/* Single-stepped, begun without a look at breakpoints, or in an interrupt shadow. */
-static inline bool exit_insn_odd(const struct vmcb *vmcb)
-{
-    return UNLIKELY(vmcb->rflags & (RFLAGS_TF | RFLAGS_RF)) || UNLIKELY(vmcb->int_shadow & SHADOW_ACTIVE);
-}
-
 static void exit_flushed(struct svm_vcpu *s)
 {
     attention_clear(s, ATTENTION_FLUSHED);
@@ -146,7 +141,7 @@ static void exit_cleaned(struct svm_vcpu *s)
 
 static void exit_note_insn(struct vcpu *vcpu, struct svm_vcpu *s)
 {
-    vcpu->insn_plain = !exit_insn_odd(s->vmcb) && !s->event_cut;
+    vcpu->insn_plain = !vmcb_insn_odd(s->vmcb) && !s->event_cut;
     if (vcpu->insn_plain)
         attention_clear(s, ATTENTION_ODD);
     else
@@ -183,7 +178,7 @@ static inline void exit_collect(struct vcpu *vcpu, const struct vmcb *vmcb)
     trace->reason = (uint32_t)vmcb->exit_code;
     trace->info = (uint32_t)vmcb->exit_info1;
     trace->rip = rip;
-    if (exit_insn_odd(vmcb) || UNLIKELY(vmcb->exit_int_info & EVENT_VALID) || UNLIKELY(vcpu->attention))
+    if (vmcb_insn_odd(vmcb) || UNLIKELY(vmcb->exit_int_info & EVENT_VALID) || UNLIKELY(vcpu->attention))
         exit_attend(vcpu);
 }
 
@@ -201,34 +196,35 @@ static void exit_act_other(struct vcpu *vcpu, uint64_t code)
         svm_exit_other(vcpu);
 }
 
-static inline void exit_act(struct vcpu *vcpu)
+static inline void exit_act(struct vcpu *vcpu, const struct vmcb *vmcb)
 {
-    uint64_t code = svm_vcpu(vcpu)->vmcb->exit_code;
+    uint64_t code = vmcb->exit_code;
+    const struct exit_row *row = &svm_exit_rows[code];
 
-    if (UNLIKELY(code >= EXIT_COUNT || !svm_exit_rows[code].insn))
+    if (UNLIKELY(code >= EXIT_COUNT || !row->insn))
         exit_act_other(vcpu, code);
-    else if (UNLIKELY(!svm_length(vcpu)))
+    else if (UNLIKELY(!svm_length(vcpu, vmcb)))
         svm_exit_unmeasured(vcpu);
     else
-        svm_exit_rows[code].handle(vcpu);
+        row->handle(vcpu);
 }
 
-/* After each VMRUN. Returns its argument, to go back into the guest, or NULL. */
-struct vcpu *svm_exited(struct vcpu *vcpu)
+/* After each VMRUN. Returns the vCPU, to go back into the guest, or NULL. */
+struct vcpu *svm_exited(struct vcpu *vcpu, struct vmcb *vmcb)
 {
-    exit_collect(vcpu, svm_vcpu(vcpu)->vmcb);
-    exit_act(vcpu);
+    exit_collect(vcpu, vmcb);
+    exit_act(vcpu, vmcb);
     if (UNLIKELY(!vcpu_unhindered(vcpu)) && !entry_hindered(vcpu))
         return NULL;
-    entry_write(vcpu, svm_vcpu(vcpu)->vmcb);
+    entry_write(vcpu, vmcb);
     return vcpu;
 }
 
 /* The same while the trace is on. */
-struct vcpu *svm_exited_traced(struct vcpu *vcpu)
+struct vcpu *svm_exited_traced(struct vcpu *vcpu, struct vmcb *vmcb)
 {
     struct trace_event *event = trace_exit_begins(vcpu);
-    struct vcpu *again = svm_exited(vcpu);
+    struct vcpu *again = svm_exited(vcpu, vmcb);
 
     trace_exit_ends(event, vcpu);
     return again;
@@ -241,5 +237,5 @@ void svm_entry(struct vcpu *vcpu, uint64_t deadline)
     (void)deadline; /* there is no preemption timer: the host's timer interrupt ends the run */
     entry_write(vcpu, s->vmcb);
     if (!vcpu->attention || entry_attend(vcpu, s))
-        svm_run(vcpu, s->vmcb_hpa, s->cpu->host_vmcb_hpa);
+        svm_run(vcpu, s->vmcb, s->vmcb_hpa, s->cpu->host_vmcb_hpa);
 }

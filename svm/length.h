@@ -11,10 +11,9 @@
 #include "svm/vcpu.h"
 
 /* Sets insn_len, if that is known. */
-static inline bool svm_length(struct vcpu *vcpu)
+static inline bool svm_length(struct vcpu *vcpu, const struct vmcb *vmcb)
 {
     const struct svm_vcpu *s = svm_vcpu(vcpu);
-    const struct vmcb *vmcb = s->vmcb;
     uint64_t rip = vmcb->rip, address = vmcb->cs.base + rip;
     const struct svm_length *slot = &s->lengths[address % LENGTH_SLOTS];
 

@@ -51,7 +51,7 @@ const char *probe_unfit(const struct svm_cpuid *id, uint64_t vm_cr)
 
 uint64_t probe_caps(const struct svm_cpuid *id)
 {
-    uint64_t bits = BIT(CAP_NEST2M);
+    uint64_t bits = BIT(CAP_NEST2M) | BIT(CAP_QUICK);
 
     for (size_t i = 0; i < ARRAY_SIZE(svm_features); i++)
         if (id->svm_edx & BIT(svm_features[i].bit))

@@ -62,7 +62,7 @@ bool svm_state_get_long_root(struct vcpu *vcpu, uint64_t *cr3)
     const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
 
     *cr3 = vmcb->cr3;
-    return (vmcb->cs.attr & VMCB_ATTR_L) && (vmcb->efer & EFER_LMA) && !(vmcb->cr4 & CR4_LA57);
+    return vmcb_long_root(vmcb);
 }
 
 void svm_state_get_code(struct vcpu *vcpu, struct vcpu_code *out)

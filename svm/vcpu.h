@@ -2,6 +2,9 @@
 #pragma once
 
 #include "core/vcpu_ops.h"
+#include "core/x86/cr.h"
+#include "core/x86/msr.h"
+#include "mm/gwalk.h"
 #include "svm/asid.h"
 #include "svm/vmcb.h"
 
@@ -44,6 +47,15 @@ struct svm_length {
     uint8_t len;           /* 0: nothing here */
 } __attribute__((aligned(32)));
 
+/* Pages with CPUIDs, likewise: quick.c. */
+#define SVM_PAGES 4
+
+struct svm_page {
+    gva_t last;          /* byte of it, in 64-bit mode with four levels of page tables; 0: nothing here */
+    const uint8_t *code; /* in the VM's window, as long as the way there is this one: */
+    struct gwalk_path path;
+} __attribute__((aligned(128)));
+
 struct svm_vcpu {
     struct vmcb *vmcb;
     struct vcpu *vcpu;
@@ -62,6 +74,7 @@ struct svm_vcpu {
     uint64_t injected; /* event_inj of this entry; 0: nothing */
     uint64_t dr[4];    /* DR0-3 while it isn't loaded */
     struct svm_length lengths[LENGTH_SLOTS];
+    struct svm_page pages[SVM_PAGES];
 };
 
 /* In vcpu->attention, changed by the functions below: what an entry or exit has to look at beyond the usual; mostly nothing. */
@@ -89,6 +102,19 @@ static inline void attention_clear(struct svm_vcpu *s, enum svm_attention what)
 static inline struct svm_vcpu *svm_vcpu(const struct vcpu *vcpu)
 {
     return vcpu->arch;
+}
+
+/* The instruction that exited is single-stepped, begun without a look at breakpoints, or in an interrupt shadow. */
+static inline bool vmcb_insn_odd(const struct vmcb *vmcb)
+{
+    return UNLIKELY(vmcb->rflags & (RFLAGS_TF | RFLAGS_RF)) || UNLIKELY(vmcb->int_shadow & SHADOW_ACTIVE);
+}
+
+/* In 64-bit mode with four levels of page tables? */
+static inline bool vmcb_long_root(const struct vmcb *vmcb)
+{
+    return LIKELY(vmcb->cs.attr & VMCB_ATTR_L) && LIKELY(vmcb->efer & EFER_LMA) &&
+           LIKELY(!(vmcb->cr4 & CR4_LA57));
 }
 
 /* Says that the processor has to read these parts of the VMCB again, at the next entry. */
@@ -123,6 +149,9 @@ uint64_t *svm_state_msr(struct vmcb *vmcb, uint32_t msr);
 
 /* entry.c */
 void svm_entry(struct vcpu *vcpu, uint64_t deadline);
+
+/* quick.c: after the VMRUN of a CPUID. NULL: go on as after any other. */
+struct vcpu *svm_exited_cpuid(struct vcpu *vcpu, struct vmcb *vmcb);
 
 /* exit.c: what each exit code means. `insn`: an instruction that core may step over, so that its length is needed. */
 struct exit_row {

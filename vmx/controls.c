@@ -139,7 +139,7 @@ static struct caps caps_found(const struct vmx_capability *c)
     bits |= ev & EPT_CAP_1G ? BIT(CAP_NEST1G) : 0;
     bits |= ev & EPT_CAP_INVEPT_SINGLE ? BIT(CAP_INVEPT_SINGLE) : 0;
     bits |= ev & EPT_CAP_INVVPID_SINGLE ? BIT(CAP_INVVPID_SINGLE) : 0;
-    bits |= c->insns.bits & BIT(CAP_LA57);
+    bits |= (c->insns.bits & BIT(CAP_LA57)) | BIT(CAP_QUICK);
     if (BASIC_REVISION(c->basic) == BASIC_REVISION_BOCHS)
         bits &= ~(BIT(CAP_APICV) | BIT(CAP_POSTED) | BIT(CAP_LA57));
     if (BASIC_REVISION(c->basic) == BASIC_REVISION_MENDED)

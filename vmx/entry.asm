@@ -34,7 +34,12 @@ SAVED_RBP   equ 6 * 8
 
 section .text
 
+; vmcs.h: checked in entry.c
+EXIT_REASON  equ 0x4402
+REASON_CPUID equ 10
+
 extern vmx_exited
+extern vmx_exited_cpuid
 extern vmx_exited_traced
 extern trace_on
 
@@ -54,19 +59,20 @@ vmx_run:
     mov [rdi + FRAME_RSP], rsp
     test sil, sil
 .enter:                                 ; RAX: the vCPU; ZF: not launched, stays since only moves follow
+    mov rbp, [rax + RBP_AT]
+    mov r12, [rax + R12_AT]
+    mov r13, [rax + R13_AT]
+    mov r14, [rax + R14_AT]
+    mov r15, [rax + R15_AT]
+.enter_quick:
     mov rcx, [rax + RCX_AT]
     mov rdx, [rax + RDX_AT]
     mov rbx, [rax + RBX_AT]
-    mov rbp, [rax + RBP_AT]
     mov rsi, [rax + RSI_AT]
     mov r8, [rax + R8_AT]
     mov r9, [rax + R9_AT]
     mov r10, [rax + R10_AT]
     mov r11, [rax + R11_AT]
-    mov r12, [rax + R12_AT]
-    mov r13, [rax + R13_AT]
-    mov r14, [rax + R14_AT]
-    mov r15, [rax + R15_AT]
     mov rdi, [rax + RDI_AT]
     mov rax, [rax + RAX_AT]
     jz .launch
@@ -91,24 +97,29 @@ vmx_run:
 global vmx_run_exit:function
 vmx_run_exit:
     push rdi                            ; to frame.scratch
-.pushed:
+.pushed:                                ; of the registers first those that a C function may change
     mov rdi, [rsp + 8]                  ; frame.gpr
     mov [rdi + RAX_AT], rax
     mov [rdi + RCX_AT], rcx
     mov [rdi + RDX_AT], rdx
-    mov [rdi + RBX_AT], rbx
-    mov [rdi + RBP_AT], rbp
     mov [rdi + RSI_AT], rsi
     mov [rdi + R8_AT], r8
     mov [rdi + R9_AT], r9
     mov [rdi + R10_AT], r10
     mov [rdi + R11_AT], r11
+    pop qword [rdi + RDI_AT]
+    mov rsp, [rsp + GPR_TO_RSP]
+    mov esi, EXIT_REASON
+    vmread rsi, rsi
+    cmp esi, REASON_CPUID
+    je .cpuid
+.other:                                 ; RDI: the vCPU, RSI: why
+    mov [rdi + RBX_AT], rbx
+    mov [rdi + RBP_AT], rbp
     mov [rdi + R12_AT], r12
     mov [rdi + R13_AT], r13
     mov [rdi + R14_AT], r14
     mov [rdi + R15_AT], r15
-    pop qword [rdi + RDI_AT]
-    mov rsp, [rsp + GPR_TO_RSP]
     lea rbp, [rsp + SAVED_RBP]          ; for stack traces
     cmp byte [rel trace_on], 0
     jne .traced
@@ -124,6 +135,16 @@ vmx_run_exit:
     jnz vmx_run.enter
     xor eax, eax
     jmp vmx_run.leave
+
+.cpuid:
+    cmp byte [rel trace_on], 0
+    jne .other
+    call vmx_exited_cpuid
+    test rax, rax
+    jnz vmx_run.enter_quick
+    mov rdi, [rsp]                      ; the vCPU
+    mov esi, REASON_CPUID
+    jmp .other
 
 global vmx_run_exit_cr2:function
 vmx_run_exit_cr2:

@@ -1,5 +1,6 @@
 /* Around each VM entry and exit. Every exit passes here: VMREADs and VMWRITEs are counted. */
 #include "core/exit.h"
+#include "core/exit_quick.h"
 #include "core/run.h"
 #include "core/trace.h"
 #include "core/vapic.h"
@@ -15,6 +16,7 @@ _Static_assert(offsetof(struct vmx_frame, scratch) == 0 && offsetof(struct vmx_f
 _Static_assert(REG_RAX == 0 && REG_RCX == 1 && REG_RDX == 2 && REG_RBX == 3 && REG_RSP == 4 && REG_RBP == 5 &&
                    REG_RSI == 6 && REG_RDI == 7 && REG_R8 == 8 && REG_R15 == 15,
                "entry.asm: _AT");
+_Static_assert(VMCS_EXIT_REASON == 0x4402 && REASON_CPUID == 10, "entry.asm");
 
 #define FAR MASK(31)
 
@@ -107,18 +109,17 @@ static inline void exit_read_flags(struct vcpu *vcpu, struct vmx_vcpu *v)
     vcpu->insn_plain = !((v->rflags & RFLAGS_TF) | (v->shadow & SHADOW_INSN));
 }
 
-/* What every exit has. Returns its reason. */
-static inline uint64_t exit_read(struct vcpu *vcpu, struct vmx_vcpu *v)
+/* What every exit has. */
+static inline void exit_read(struct vcpu *vcpu, struct vmx_vcpu *v, uint64_t reason)
 {
     struct trace_exit *trace = vcpu_trace_next(vcpu);
-    uint64_t reason = vmread(VMCS_EXIT_REASON), rip = vmread_surely(VMCS_GUEST_RIP);
+    uint64_t rip = vmread_surely(VMCS_GUEST_RIP);
 
     vcpu->rip = rip;
     trace->reason = (uint32_t)reason;
     trace->info = 0;
     trace->rip = rip;
     exit_read_flags(vcpu, v);
-    return reason;
 }
 
 /* An exit that isn't an instruction's. */
@@ -165,10 +166,11 @@ static NOINLINE bool entry_hindered(struct vcpu *vcpu)
     return !vcpu->look && entry_attend(vcpu);
 }
 
-/* After each exit. Returns its argument, to go back into the guest, or NULL. */
-struct vcpu *vmx_exited(struct vcpu *vcpu)
+/* After each exit, for that reason. Returns the vCPU, to go back into the guest, or NULL. */
+struct vcpu *vmx_exited(struct vcpu *vcpu, uint64_t reason)
 {
-    exit_act(vcpu, exit_read(vcpu, vmx_vcpu(vcpu)));
+    exit_read(vcpu, vmx_vcpu(vcpu), reason);
+    exit_act(vcpu, reason);
     if (UNLIKELY(!vcpu_unhindered(vcpu)) && !entry_hindered(vcpu))
         return NULL;
     vmwrite_surely(VMCS_GUEST_RIP, vcpu->rip); /* few exits leave it where it was */
@@ -178,13 +180,35 @@ struct vcpu *vmx_exited(struct vcpu *vcpu)
 }
 
 /* The same while the trace is on. */
-struct vcpu *vmx_exited_traced(struct vcpu *vcpu)
+struct vcpu *vmx_exited_traced(struct vcpu *vcpu, uint64_t reason)
 {
     struct trace_event *event = trace_exit_begins(vcpu);
-    struct vcpu *again = vmx_exited(vcpu);
+    struct vcpu *again = vmx_exited(vcpu, reason);
 
     trace_exit_ends(event, vcpu);
     return again;
+}
+
+/* Of a CPUID (core/exit_quick.h). NULL: go on as after any other. */
+struct vcpu *vmx_exited_cpuid(struct vcpu *vcpu)
+{
+    const struct cpuid_row *row = exit_quick_find(vcpu, vcpu->gpr[REG_RAX]);
+    uint64_t rip, next, len;
+
+    if (UNLIKELY(!row) || UNLIKELY((vmread_surely(VMCS_GUEST_RFLAGS) & RFLAGS_TF) |
+                                   (vmread_surely(VMCS_INTERRUPTIBILITY) & SHADOW_INSN)))
+        return NULL;
+    rip = vmread_surely(VMCS_GUEST_RIP);
+    len = vmread_surely(VMCS_EXIT_INSN_LEN);
+    next = rip + len;
+    if (UNLIKELY((uint32_t)next < len)) /* across 4 GiB, the mode decides where RIP goes */
+        return NULL;
+    exit_quick_show(vcpu, row, REASON_CPUID, rip);
+    vcpu->gpr[REG_RAX] = row->eax;
+    vmwrite_surely(VMCS_GUEST_RIP, next);
+    if (LIKELY(vmx_vcpu(vcpu)->timed))
+        preemption_arm(vmx_vcpu(vcpu));
+    return vcpu;
 }
 
 void vmx_enter(struct vcpu *vcpu, uint64_t deadline)

@@ -3,7 +3,7 @@
 
 #include "tests/unit/support.h"
 
-#include "core/cpuid.h"
+#include "core/cpuid_ready.h"
 #include "core/x86/caps.h"
 #include "core/x86/cr.h"
 #include "drivers/virt/vlapic.h"
@@ -248,32 +248,80 @@ static void arch_capabilities_are_intels(void **state)
     assert_true(cpuid_has(&t, 7, 3, 29));
 }
 
-/* What is found without a search is what the search finds. */
-static void short_ways_lead_to_the_same(void **state)
+static bool zeros(const struct cpuid_row *row)
 {
-    struct cpuid_table t = build(2, 0xe7, ~0ull);
-    static const uint32_t ranges[] = {0, CPUID_HYPERVISOR_BASE, 0x80000000, 0xc0000000};
+    return !(row->eax | row->ebx | row->ecx | row->edx);
+}
+
+static void keep(struct cpuid_ready *ready, const struct cpuid_table *table, uint32_t leaf)
+{
+    uint32_t count = cpuid_ready_room(ready, table, leaf);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct cpuid_entry *found = cpuid_find(table, leaf, i);
+        struct cpuid_entry e = {.leaf = leaf, .subleaf = i};
+
+        cpuid_ready_add(ready, table, found ? found : &e);
+    }
+}
+
+/* Each leaf, asked for and kept in this order; afterwards, what is found without a search is what the search finds. */
+static uint32_t kept_as_found(const struct cpuid_table *table, const uint32_t *leaves, uint32_t count)
+{
+    struct cpuid_ready ready = {0};
     uint32_t found = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        assert_null(cpuid_ready_find(&ready, leaves[i], 0));
+        keep(&ready, table, leaves[i]);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t subleaf = 0; subleaf < 70; subleaf++) {
+            const struct cpuid_row *row = cpuid_ready_find(&ready, leaves[i], subleaf);
+            const struct cpuid_entry *e = cpuid_find(table, leaves[i], subleaf);
+
+            if (row && e)
+                assert_memory_equal(row, &e->eax, sizeof *row);
+            else if (row)
+                assert_true(zeros(row));
+            found += row != NULL;
+        }
+    cpuid_ready_forget(&ready);
+    for (uint32_t i = 0; i < count; i++)
+        assert_null(cpuid_ready_find(&ready, leaves[i], 0));
+    return found;
+}
+
+static void kept_answers_are_those_found(void **state)
+{
+    static const uint32_t linux_asks[] = {0, 1, 2, 4, 6, 7, 0xb, 0x15, 3, 0x80000000, 0x80000001, 0x80000008, 0x80000005};
+    struct cpuid_table t = build(2, 0xe7, ~0ull);
+
+    (void)state;
+    /* 4 has three caches and an end, 7 and 0BH have two subleaves, and the others are the same for each ECX. */
+    assert_int_equal(kept_as_found(&t, linux_asks, ARRAY_SIZE(linux_asks)), 4 + 2 + 2 + 10 * 70);
+    host_max = 1;
+    t = build(1, 7, ~0ull);
+    assert_int_equal(kept_as_found(&t, linux_asks, 5), 5 * 70); /* without a leaf 4 */
+}
+
+static void what_is_kept_has_bounds(void **state)
+{
+    static const uint32_t ranges[] = {0, CPUID_HYPERVISOR_BASE, 0x80000000, 0xc0000000, 0xffffffc0};
+    struct cpuid_table t = build(2, 0xe7, ~0ull);
+    struct cpuid_ready ready = {0};
 
     (void)state;
     for (size_t r = 0; r < ARRAY_SIZE(ranges); r++)
-        for (uint32_t leaf = ranges[r]; leaf < ranges[r] + 100; leaf++) {
-            const struct cpuid_entry *quick = cpuid_find_constant(&t, leaf);
-            const struct cpuid_entry *e = cpuid_find(&t, leaf, 77);
-
-            if (quick && e)
-                assert_ptr_equal(quick, e);
-            else if (quick)
-                assert_int_equal(quick->eax | quick->ebx | quick->ecx | quick->edx, 0);
-            found += quick && e;
+        for (uint32_t leaf = ranges[r]; leaf < ranges[r] + 60; leaf++) {
+            keep(&ready, &t, leaf);
+            assert_int_equal(cpuid_ready_room(&ready, &t, leaf), 0);
         }
-    assert_in_range(found, 12, 40);
-    for (uint32_t subleaf = 0; subleaf < 100; subleaf++)
-        assert_ptr_equal(cpuid_find_cache(&t, subleaf), cpuid_find(&t, 4, subleaf));
-    assert_null(cpuid_find_cache(&t, UINT32_MAX));
-    host_max = 1;
-    t = build(1, 7, ~0ull);
-    assert_null(cpuid_find_cache(&t, 0));
+    assert_in_range(ready.used, 40, READY_ROWS);
+    assert_null(cpuid_ready_find(&ready, 0xd, 0)); /* follows XCR0 */
+    assert_null(cpuid_ready_find(&ready, CPUID_HYPERVISOR_BASE, 0));
+    assert_null(cpuid_ready_find(&ready, 4, UINT32_MAX));
+    assert_non_null(cpuid_ready_find(&ready, 0, UINT32_MAX));
 }
 
 static void hiding_takes_dependents_along(void **state)
@@ -318,7 +366,8 @@ int main(void)
         cmocka_unit_test_setup(small_hosts_work, setup),
         cmocka_unit_test_setup(amd_repeats_the_basic_bits, setup),
         cmocka_unit_test_setup(arch_capabilities_are_intels, setup),
-        cmocka_unit_test_setup(short_ways_lead_to_the_same, setup),
+        cmocka_unit_test_setup(kept_answers_are_those_found, setup),
+        cmocka_unit_test_setup(what_is_kept_has_bounds, setup),
         cmocka_unit_test_setup(hiding_takes_dependents_along, setup),
         cmocka_unit_test_setup(table_has_no_duplicates, setup),
     };

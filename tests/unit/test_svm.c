@@ -87,9 +87,9 @@ static void probe_finds_each_feature(void **state)
     struct svm_cpuid two_ids = {.svm_ebx = 2};
 
     (void)state;
-    assert_int_equal(probe_caps(&(struct svm_cpuid){0}), BIT(CAP_NEST2M));
-    assert_int_equal(probe_caps(&two_ids), BIT(CAP_NEST2M));
-    assert_int_equal(probe_caps(&all), BIT(CAP_NEST2M) | BIT(CAP_NEST1G) | BIT(CAP_ASID) | BIT(CAP_NRIPS) |
+    assert_int_equal(probe_caps(&(struct svm_cpuid){0}), BIT(CAP_NEST2M) | BIT(CAP_QUICK));
+    assert_int_equal(probe_caps(&two_ids), BIT(CAP_NEST2M) | BIT(CAP_QUICK));
+    assert_int_equal(probe_caps(&all), BIT(CAP_NEST2M) | BIT(CAP_QUICK) | BIT(CAP_NEST1G) | BIT(CAP_ASID) | BIT(CAP_NRIPS) |
                                            BIT(CAP_VMCB_CLEAN) | BIT(CAP_FLUSH_ASID) |
                                            BIT(CAP_DECODE_ASSISTS) | BIT(CAP_PLE) | BIT(CAP_RDTSCP) |
                                            BIT(CAP_INVPCID) | BIT(CAP_XSAVES) | BIT(CAP_LA57));
@@ -343,19 +343,19 @@ static void lengths_are_decoded_once(void **state)
     (void)state;
     vmcb.rip = 0x401000;
     vmcb.exit_code = EXIT_CPUID;
-    assert_false(svm_length(&vcpu));
+    assert_false(svm_length(&vcpu, &vmcb));
     svm_length_learn(&vcpu);
     assert_int_equal(vcpu.insn_len, 3);
     vcpu.insn_len = 0;
-    assert_true(svm_length(&vcpu));
+    assert_true(svm_length(&vcpu, &vmcb));
     assert_int_equal(vcpu.insn_len, 3);
     assert_int_equal(fetches, 1);
     vmcb.cr3 = 0x5000;
-    assert_false(svm_length(&vcpu));
+    assert_false(svm_length(&vcpu, &vmcb));
     svm_length_learn(&vcpu);
-    assert_true(svm_length(&vcpu));
+    assert_true(svm_length(&vcpu, &vmcb));
     vmcb.exit_code = EXIT_MSR;
-    assert_false(svm_length(&vcpu));
+    assert_false(svm_length(&vcpu, &vmcb));
 }
 
 static void next_rip_tells_the_length(void **state)
@@ -364,12 +364,12 @@ static void next_rip_tells_the_length(void **state)
     caps.bits = BIT(CAP_NRIPS);
     vmcb.rip = 0x401000;
     vmcb.nrip = 0x401002;
-    assert_true(svm_length(&vcpu));
+    assert_true(svm_length(&vcpu, &vmcb));
     assert_int_equal(vcpu.insn_len, 2);
     vmcb.nrip = 0; /* as for exits that don't have it */
-    assert_false(svm_length(&vcpu));
+    assert_false(svm_length(&vcpu, &vmcb));
     vmcb.nrip = vmcb.rip;
-    assert_false(svm_length(&vcpu));
+    assert_false(svm_length(&vcpu, &vmcb));
 }
 
 static void every_code_has_a_name(void **state)

@@ -49,7 +49,7 @@ static void expect_refused(const struct vmx_capability *c, const char *part)
 
 static void probe_finds_all(void **state)
 {
-    const uint64_t all = BIT(CAP_NEST2M) | BIT(CAP_NEST1G) | BIT(CAP_ASID) | BIT(CAP_UG) |
+    const uint64_t all = BIT(CAP_QUICK) | BIT(CAP_NEST2M) | BIT(CAP_NEST1G) | BIT(CAP_ASID) | BIT(CAP_UG) |
                          BIT(CAP_MSR_BITMAP) | BIT(CAP_INVEPT_SINGLE) | BIT(CAP_INVVPID_SINGLE) |
                          BIT(CAP_PREEMPTION_TIMER) | BIT(CAP_TPR_SHADOW) | BIT(CAP_APICV) | BIT(CAP_POSTED) |
                          BIT(CAP_PLE) | BIT(CAP_VNMI) | BIT(CAP_LOAD_EFER) | BIT(CAP_LOAD_PAT) |

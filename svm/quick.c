@@ -1,0 +1,79 @@
+/* CPUID in a few instructions (core/exit_quick.h). Runs with GIF clear and the guest's FS, GS and TR. Pure. */
+#include "core/exit_quick.h"
+
+#include "core/emul/decode.h"
+#include "core/vm.h"
+#include "svm/vcpu.h"
+
+#define CPUID_BYTES 0xa20f /* 0f a2 */
+#define CPUID_LEN   2
+
+static inline struct vcpu *quick_end(struct vcpu *vcpu, struct vmcb *vmcb, const struct cpuid_row *row,
+                                     uint64_t next)
+{
+    exit_quick_show(vcpu, row, EXIT_CPUID, vmcb->rip);
+    vmcb->rax = row->eax;
+    vmcb->rip = next;
+    return vcpu;
+}
+
+/* Are the two bytes at RIP all of the instruction, or does it begin with prefixes that do nothing? */
+static inline bool quick_is_plain(const struct svm_page *page, uint64_t rip)
+{
+    uint16_t bytes;
+
+    if (UNLIKELY(rip == page->last))
+        return false;
+    __builtin_memcpy(&bytes, page->code + (rip & PAGE_MASK), sizeof bytes); /* at any address */
+    return bytes == CPUID_BYTES;
+}
+
+static NOINLINE struct vcpu *quick_learn(struct vcpu *vcpu, struct vmcb *vmcb, struct svm_page *page,
+                                         const struct cpuid_row *row)
+{
+    const struct gmem *mem = &vcpu->vm->mem;
+    uint64_t rip = vmcb->rip;
+    gpa_t gpa;
+
+    page->last = 0;
+    if (!gwalk_record(mem, vmcb->cr3, rip & ~PAGE_MASK, &page->path, &gpa))
+        return NULL;
+    page->code = gmem_ptr(mem, gpa, PAGE_SIZE);
+    if (!page->code)
+        return NULL;
+    page->last = rip | PAGE_MASK;
+    return quick_is_plain(page, rip) ? quick_end(vcpu, vmcb, row, rip + CPUID_LEN) : NULL;
+}
+
+/*
+ * Without NRIPS, it depends on the bytes at RIP where that goes. Memory that comes at a touch, by page faults, isn't to be touched
+ * here.
+ */
+static inline struct vcpu *quick_seen(struct vcpu *vcpu, struct vmcb *vmcb, const struct cpuid_row *row)
+{
+    const struct vm *vm = vcpu->vm;
+    uint64_t rip = vmcb->rip;
+    struct svm_page *page = &svm_vcpu(vcpu)->pages[(rip >> PAGE_SHIFT) % SVM_PAGES];
+
+    if (UNLIKELY(!vmcb_long_root(vmcb)) || UNLIKELY(vm->balloon))
+        return NULL;
+    if (UNLIKELY(page->last != (rip | PAGE_MASK)) ||
+        UNLIKELY(!gwalk_same(&vm->mem, vmcb->cr3, rip, &page->path)))
+        return quick_learn(vcpu, vmcb, page, row);
+    if (UNLIKELY(!quick_is_plain(page, rip)))
+        return NULL;
+    return quick_end(vcpu, vmcb, row, rip + CPUID_LEN);
+}
+
+struct vcpu *svm_exited_cpuid(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+    const struct cpuid_row *row = exit_quick_find(vcpu, vmcb->rax);
+
+    if (UNLIKELY(!row) || vmcb_insn_odd(vmcb) || UNLIKELY(vmcb->exit_int_info & EVENT_VALID))
+        return NULL;
+    if (!cap(CAP_NRIPS))
+        return quick_seen(vcpu, vmcb, row);
+    if (UNLIKELY(vmcb->nrip - vmcb->rip - 1 >= INSN_MAX_LEN))
+        return NULL;
+    return quick_end(vcpu, vmcb, row, vmcb->nrip);
+}
