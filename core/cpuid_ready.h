@@ -6,8 +6,10 @@
 #pragma once
 
 #include "core/cpuid.h"
+#include "core/x86/cr.h"
 
 #define READY_ROWS 56
+#define READY_CR4  (CR4_OSXSAVE | CR4_PKE) /* what CPUID shows of it */
 
 struct cpuid_row {
     uint32_t eax, ebx, ecx, edx;
@@ -20,6 +22,7 @@ struct cpuid_ready {
     } leaves[CPUID_SLOTS]; /* by cpuid_slot; count 0: not here */
     struct cpuid_row rows[READY_ROWS];
     uint32_t used;
+    uint64_t cr4; /* READY_CR4 as it was then: for a back end whose guest changes it without an exit */
 };
 
 static inline const struct cpuid_row *cpuid_ready_find(const struct cpuid_ready *ready, uint32_t leaf,
@@ -40,5 +43,5 @@ uint32_t cpuid_ready_room(const struct cpuid_ready *ready, const struct cpuid_ta
 /* Keeps one of them: the answers to subleaves from 0 on, in turn, as many as there is room for. */
 void cpuid_ready_add(struct cpuid_ready *ready, const struct cpuid_table *table,
                      const struct cpuid_entry *answer);
-/* CR4.OSXSAVE, CR4.PKE or whether the LAPIC is enabled has changed, or the vCPU was reset. */
+/* READY_CR4 or whether the LAPIC is enabled has changed, or the vCPU was reset. */
 void cpuid_ready_forget(struct cpuid_ready *ready);

@@ -66,7 +66,13 @@ static void exit_cpuid_answer(struct vcpu *vcpu, struct cpuid_entry *e)
 static void exit_cpuid_keep(struct vcpu *vcpu, uint32_t leaf)
 {
     const struct cpuid_table *table = &vcpu->vm->cpuid;
-    uint32_t count = cap(CAP_QUICK) ? cpuid_ready_room(&vcpu->cpuid, table, leaf) : 0;
+    uint64_t cr4 = vcpu_get(vcpu, REG_CR4) & READY_CR4;
+    uint32_t count;
+
+    if (cr4 != vcpu->cpuid.cr4)
+        cpuid_ready_forget(&vcpu->cpuid);
+    vcpu->cpuid.cr4 = cr4;
+    count = cap(CAP_QUICK) ? cpuid_ready_room(&vcpu->cpuid, table, leaf) : 0;
 
     for (uint32_t i = 0; i < count; i++) {
         struct cpuid_entry e = {.leaf = leaf, .subleaf = i};

@@ -19,7 +19,7 @@ uint64_t vcpu_get(struct vcpu *vcpu, enum vcpu_reg reg)
 /* CPUID shows these bits. */
 static void vcpu_set_cr4(struct vcpu *vcpu, uint64_t value)
 {
-    if ((value ^ vcpu_ops->get(vcpu, REG_CR4)) & (CR4_OSXSAVE | CR4_PKE))
+    if ((value ^ vcpu_ops->get(vcpu, REG_CR4)) & READY_CR4)
         cpuid_ready_forget(&vcpu->cpuid);
     vcpu_ops->set(vcpu, REG_CR4, value);
 }

@@ -187,6 +187,9 @@ static void what_is_not_as_usual_goes_the_usual_way(void **state)
     vmcb.rax = LEAF + 1; /* not among those that are ready */
     assert_false(quick());
     vmcb.rax = LEAF;
+    vmcb.cr4 |= CR4_OSXSAVE; /* which some of those that are ready follow */
+    assert_false(quick());
+    vmcb.cr4 = CR4_PAE;
     vm.balloon = a_balloon;
     assert_false(quick());
     vm.balloon = NULL;
