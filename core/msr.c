@@ -70,12 +70,13 @@ static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
     return true;
 }
 
-static void tsc_adjust_set(struct vcpu *vcpu, uint64_t adjust)
+static inline void tsc_adjust_set(struct vcpu *vcpu, uint64_t adjust)
 {
     vcpu->tsc_adjust = adjust;
     vcpu_ops->tsc_offset(vcpu, vcpu->vm->tsc_offset + adjust);
-    vcpu->irqchip->tsc_moved(vcpu->irqchip_ctx, guest_tsc(vcpu));
-    pv_tsc_adjusted(vcpu);
+    vcpu->irqchip->tsc_moved(vcpu->irqchip_ctx);
+    if (vcpu->vm->pv.kind != PV_NONE)
+        pv_tsc_adjusted(vcpu);
 }
 
 /* A write to the TSC moves TSC_ADJUST by the same amount (SDM 18.17.3). */

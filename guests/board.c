@@ -120,9 +120,9 @@ static void board_init_ipi(void *ctx)
     vlapic_receive_init(&((struct board_cpu *)ctx)->lapic);
 }
 
-static void board_tsc_moved(void *ctx, uint64_t tsc)
+static void board_tsc_moved(void *ctx)
 {
-    vlapic_tsc_moved(&((struct board_cpu *)ctx)->lapic, tsc);
+    vlapic_tsc_moved(&((struct board_cpu *)ctx)->lapic);
 }
 
 /* Where there is RAM, the guest goes on to see that. */

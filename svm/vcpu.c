@@ -152,10 +152,10 @@ int svm_vcpu_set_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 void svm_vcpu_tsc_offset(struct vcpu *vcpu, uint64_t offset)
 {
-    struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+    struct svm_vcpu *s = svm_vcpu(vcpu);
 
-    vmcb->tsc_offset = offset;
-    vmcb_dirty(svm_vcpu(vcpu), CLEAN_I);
+    s->vmcb->tsc_offset = offset;
+    vmcb_dirty(s, CLEAN_I);
 }
 
 void svm_vcpu_flush(struct vcpu *vcpu)

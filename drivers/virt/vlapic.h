@@ -154,5 +154,5 @@ bool vlapic_takes_pic(const struct vlapic *l);
 uint64_t vlapic_deadline(struct vlapic *l, uint64_t tsc);
 void vlapic_set_deadline(struct vlapic *l, uint64_t deadline, uint64_t tsc);
 void vlapic_deadline_due(struct vlapic *l);
-/* The guest's TSC has made a leap, to `tsc` (IA32_TSC_ADJUST or a write of the TSC). */
-void vlapic_tsc_moved(struct vlapic *l, uint64_t tsc);
+/* The guest's TSC has made a leap (IA32_TSC_ADJUST or a write of the TSC). */
+void vlapic_tsc_moved(struct vlapic *l);

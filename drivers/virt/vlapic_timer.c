@@ -191,10 +191,10 @@ void vlapic_set_deadline(struct vlapic *l, uint64_t deadline, uint64_t tsc)
     deadline_start(l, tsc);
 }
 
-void vlapic_tsc_moved(struct vlapic *l, uint64_t tsc)
+void vlapic_tsc_moved(struct vlapic *l)
 {
     if (l->deadline)
-        deadline_start(l, tsc);
+        deadline_start(l, l->config.tsc(l->config.ctx));
 }
 
 void vlapic_timer_reset(struct vlapic *l)

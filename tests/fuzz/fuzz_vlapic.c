@@ -153,7 +153,7 @@ static void step(uint64_t command)
     case 7:
         if (command & 0x80) {
             adjust = fuzz_number(8);
-            vlapic_tsc_moved(&apic, tsc(&apic));
+            vlapic_tsc_moved(&apic);
         } else if (command & 0x40) {
             vlapic_receive_init(&apic);
         } else {

@@ -169,10 +169,9 @@ static void fake_set_cr8(void *chip, uint8_t cr8)
     (void)chip;
     fake.cr8 = cr8;
 }
-static void fake_tsc_moved(void *chip, uint64_t tsc)
+static void fake_tsc_moved(void *chip)
 {
     (void)chip;
-    (void)tsc;
 }
 static const struct irqchip_ops fake_irqchip = {
     .peek = fake_peek,
