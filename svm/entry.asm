@@ -24,6 +24,11 @@ section .text
 EXIT_CODE  equ 0x70
 EXIT_CPUID equ 0x72
 
+; struct cpuid_row, without EAX, which is in the VMCB: checked in core/exit_quick.h
+ROW_EBX    equ 4
+ROW_ECX    equ 8
+ROW_EDX    equ 12
+
 extern svm_exited
 extern svm_exited_cpuid
 extern svm_exited_traced
@@ -47,26 +52,26 @@ svm_run:
 
     mov rax, rdi
 .enter:                                 ; RAX: the vCPU
+    mov rcx, [rax + GPR(1)]
+    mov rdx, [rax + GPR(2)]
+    mov rbx, [rax + GPR(3)]
     mov rbp, [rax + GPR(5)]
+    mov rsi, [rax + GPR(6)]
+    mov r8, [rax + GPR(8)]
+    mov r9, [rax + GPR(9)]
+    mov r10, [rax + GPR(10)]
+    mov r11, [rax + GPR(11)]
     mov r12, [rax + GPR(12)]
     mov r13, [rax + GPR(13)]
     mov r14, [rax + GPR(14)]
     mov r15, [rax + GPR(15)]
+    mov rdi, [rax + GPR(7)]
+    mov rax, [GUEST_VMCB]
+
     clgi
     sti
-    mov rdi, rax
-    mov rax, [GUEST_VMCB]
     vmload
-.enter_quick:                           ; RDI: the vCPU; GIF is clear, IF set, and what VMLOAD loads is the guest's
-    mov rcx, [rdi + GPR(1)]
-    mov rdx, [rdi + GPR(2)]
-    mov rbx, [rdi + GPR(3)]
-    mov rsi, [rdi + GPR(6)]
-    mov r8, [rdi + GPR(8)]
-    mov r9, [rdi + GPR(9)]
-    mov r10, [rdi + GPR(10)]
-    mov r11, [rdi + GPR(11)]
-    mov rdi, [rdi + GPR(7)]
+.vmrun:
     vmrun
 
     ; Of the registers first those that a C function may change. RAX is GUEST_VMCB again.
@@ -113,12 +118,24 @@ svm_run:
 .cpuid:
     cmp byte [trace_on], 0
     jne .other
-    call svm_exited_cpuid
+    call svm_exited_cpuid               ; RAX: the answer, or NULL
     mov rdi, [VCPU]
     test rax, rax
+    jz .usual
+    mov rsi, [rdi + GPR(6)]
+    mov r8, [rdi + GPR(8)]
+    mov r9, [rdi + GPR(9)]
+    mov r10, [rdi + GPR(10)]
+    mov r11, [rdi + GPR(11)]
+    mov rdi, [rdi + GPR(7)]
+    mov ebx, [rax + ROW_EBX]
+    mov ecx, [rax + ROW_ECX]
+    mov edx, [rax + ROW_EDX]
     mov rax, [GUEST_VMCB]
-    jnz .enter_quick
-    mov rsi, [VMCB]                     ; nothing was changed
+    jmp .vmrun                          ; GIF is clear still, IF set, and what VMLOAD loads is the guest's
+.usual:
+    mov rsi, [VMCB]
+    mov rax, [GUEST_VMCB]
     jmp .other
 
 section .rodata

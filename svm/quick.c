@@ -8,13 +8,13 @@
 #define CPUID_BYTES 0xa20f /* 0f a2 */
 #define CPUID_LEN   2
 
-static inline struct vcpu *quick_end(struct vcpu *vcpu, struct vmcb *vmcb, const struct cpuid_row *row,
-                                     uint64_t next)
+static inline const struct cpuid_row *quick_end(struct vcpu *vcpu, struct vmcb *vmcb,
+                                                const struct cpuid_row *row, uint64_t next)
 {
-    exit_quick_show(vcpu, row, EXIT_CPUID, vmcb->rip);
+    exit_quick_note(vcpu, EXIT_CPUID, vmcb->rip);
     vmcb->rax = row->eax;
     vmcb->rip = next;
-    return vcpu;
+    return row;
 }
 
 /* Are the two bytes at RIP all of the instruction, or does it begin with prefixes that do nothing? */
@@ -28,8 +28,8 @@ static inline bool quick_is_plain(const struct svm_page *page, uint64_t rip)
     return bytes == CPUID_BYTES;
 }
 
-static NOINLINE struct vcpu *quick_learn(struct vcpu *vcpu, struct vmcb *vmcb, struct svm_page *page,
-                                         const struct cpuid_row *row)
+static NOINLINE const struct cpuid_row *quick_learn(struct vcpu *vcpu, struct vmcb *vmcb,
+                                                    struct svm_page *page, const struct cpuid_row *row)
 {
     const struct gmem *mem = &vcpu->vm->mem;
     uint64_t rip = vmcb->rip;
@@ -49,7 +49,8 @@ static NOINLINE struct vcpu *quick_learn(struct vcpu *vcpu, struct vmcb *vmcb, s
  * Without NRIPS, it depends on the bytes at RIP where that goes. Memory that comes at a touch, by page faults, isn't to be touched
  * here.
  */
-static inline struct vcpu *quick_seen(struct vcpu *vcpu, struct vmcb *vmcb, const struct cpuid_row *row)
+static inline const struct cpuid_row *quick_seen(struct vcpu *vcpu, struct vmcb *vmcb,
+                                                 const struct cpuid_row *row)
 {
     const struct vm *vm = vcpu->vm;
     uint64_t rip = vmcb->rip;
@@ -65,7 +66,7 @@ static inline struct vcpu *quick_seen(struct vcpu *vcpu, struct vmcb *vmcb, cons
     return quick_end(vcpu, vmcb, row, rip + CPUID_LEN);
 }
 
-struct vcpu *svm_exited_cpuid(struct vcpu *vcpu, struct vmcb *vmcb)
+const struct cpuid_row *svm_exited_cpuid(struct vcpu *vcpu, struct vmcb *vmcb)
 {
     const struct cpuid_row *row = exit_quick_find(vcpu, vmcb->rax);
 

@@ -150,8 +150,8 @@ uint64_t *svm_state_msr(struct vmcb *vmcb, uint32_t msr);
 /* entry.c */
 void svm_entry(struct vcpu *vcpu, uint64_t deadline);
 
-/* quick.c: after the VMRUN of a CPUID. NULL: go on as after any other. */
-struct vcpu *svm_exited_cpuid(struct vcpu *vcpu, struct vmcb *vmcb);
+/* quick.c: after the VMRUN of a CPUID. The answer, all else being done; NULL: go on as after any other. */
+const struct cpuid_row *svm_exited_cpuid(struct vcpu *vcpu, struct vmcb *vmcb);
 
 /* exit.c: what each exit code means. `insn`: an instruction that core may step over, so that its length is needed. */
 struct exit_row {

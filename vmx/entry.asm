@@ -38,6 +38,12 @@ section .text
 EXIT_REASON  equ 0x4402
 REASON_CPUID equ 10
 
+; struct cpuid_row: checked in core/exit_quick.h
+ROW_EAX      equ 0
+ROW_EBX      equ 4
+ROW_ECX      equ 8
+ROW_EDX      equ 12
+
 extern vmx_exited
 extern vmx_exited_cpuid
 extern vmx_exited_traced
@@ -64,7 +70,6 @@ vmx_run:
     mov r13, [rax + R13_AT]
     mov r14, [rax + R14_AT]
     mov r15, [rax + R15_AT]
-.enter_quick:
     mov rcx, [rax + RCX_AT]
     mov rdx, [rax + RDX_AT]
     mov rbx, [rax + RBX_AT]
@@ -139,12 +144,23 @@ vmx_run_exit:
 .cpuid:
     cmp byte [rel trace_on], 0
     jne .other
-    call vmx_exited_cpuid
-    test rax, rax
-    jnz vmx_run.enter_quick
+    call vmx_exited_cpuid               ; RAX: the answer, or NULL
     mov rdi, [rsp]                      ; the vCPU
     mov esi, REASON_CPUID
-    jmp .other
+    test rax, rax
+    jz .other
+    mov rsi, [rdi + RSI_AT]
+    mov r8, [rdi + R8_AT]
+    mov r9, [rdi + R9_AT]
+    mov r10, [rdi + R10_AT]
+    mov r11, [rdi + R11_AT]
+    mov rdi, [rdi + RDI_AT]
+    mov ebx, [rax + ROW_EBX]
+    mov ecx, [rax + ROW_ECX]
+    mov edx, [rax + ROW_EDX]
+    mov eax, [rax + ROW_EAX]
+    vmresume
+    jmp vmx_run.failed
 
 global vmx_run_exit_cr2:function
 vmx_run_exit_cr2:

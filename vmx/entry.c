@@ -189,8 +189,8 @@ struct vcpu *vmx_exited_traced(struct vcpu *vcpu, uint64_t reason)
     return again;
 }
 
-/* Of a CPUID (core/exit_quick.h). NULL: go on as after any other. */
-struct vcpu *vmx_exited_cpuid(struct vcpu *vcpu)
+/* After a CPUID's exit (core/exit_quick.h). The answer, all else being done; NULL: go on as after any other. */
+const struct cpuid_row *vmx_exited_cpuid(struct vcpu *vcpu)
 {
     const struct cpuid_row *row = exit_quick_find(vcpu, vcpu->gpr[REG_RAX]);
     uint64_t rip, next, len;
@@ -203,12 +203,11 @@ struct vcpu *vmx_exited_cpuid(struct vcpu *vcpu)
     next = rip + len;
     if (UNLIKELY((uint32_t)next < len)) /* across 4 GiB, the mode decides where RIP goes */
         return NULL;
-    exit_quick_show(vcpu, row, REASON_CPUID, rip);
-    vcpu->gpr[REG_RAX] = row->eax;
+    exit_quick_note(vcpu, REASON_CPUID, rip);
     vmwrite_surely(VMCS_GUEST_RIP, next);
     if (LIKELY(vmx_vcpu(vcpu)->timed))
         preemption_arm(vmx_vcpu(vcpu));
-    return vcpu;
+    return row;
 }
 
 void vmx_enter(struct vcpu *vcpu, uint64_t deadline)

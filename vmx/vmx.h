@@ -136,7 +136,7 @@ void vmx_enter(struct vcpu *vcpu, uint64_t deadline);
 void vmx_set_deadline(struct vcpu *vcpu, uint64_t deadline);
 struct vcpu *vmx_exited(struct vcpu *vcpu, uint64_t reason);
 struct vcpu *vmx_exited_traced(struct vcpu *vcpu, uint64_t reason);
-struct vcpu *vmx_exited_cpuid(struct vcpu *vcpu);
+const struct cpuid_row *vmx_exited_cpuid(struct vcpu *vcpu);
 /* The exit qualification. That of most instructions says nothing, so that handlers ask; for all else, it was read and kept. */
 static inline uint64_t exit_qualify(struct vcpu *vcpu)
 {
