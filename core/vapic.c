@@ -154,14 +154,36 @@ uint8_t vapic_ppr(const struct vapic *a)
     return (tpr & CLASS) >= (serviced & CLASS) ? tpr : serviced & CLASS;
 }
 
-/* What is moved here isn't in RVI yet. */
+static uint8_t requests_highest(const uint64_t requests[4])
+{
+#pragma GCC unroll 4
+    for (uint32_t i = 4; i-- > 0;) {
+        uint64_t stays = i == 0 ? VAPIC_ILLEGAL : 0, word = __atomic_load_n(&requests[i], __ATOMIC_RELAXED) & ~stays;
+
+        if (word)
+            return (uint8_t)(i * 64 + 63 - (uint32_t)__builtin_clzll(word));
+    }
+    return 0;
+}
+
+static bool can_interrupt(const struct vapic *a, uint8_t vector)
+{
+    return vector && (vector & CLASS) > (vapic_ppr(a) & CLASS);
+}
+
+/*
+ * What wakes is left to the next entry to be moved. What doesn't is moved here, so that the next one that is posted is notified
+ * of, and isn't in RVI then.
+ */
 bool vapic_wakes(struct vapic *a)
 {
     if (vapic_waits(a)) {
+        if (can_interrupt(a, requests_highest(a->requests)))
+            return true;
         vapic_collect(a);
         vapic_touch(a, VAPIC_STALE_STATUS);
     }
-    return (set_highest(a, VAPIC_IRR) & CLASS) > (vapic_ppr(a) & CLASS);
+    return can_interrupt(a, set_highest(a, VAPIC_IRR));
 }
 
 uint8_t vapic_eoi(struct vapic *a)
