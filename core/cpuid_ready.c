@@ -7,7 +7,8 @@
 
 uint32_t cpuid_ready_room(const struct cpuid_ready *ready, const struct cpuid_table *table, uint32_t leaf)
 {
-    uint32_t slot = cpuid_slot(leaf), rows = MAX(cpuid_subleaves(table, leaf), 1u);
+    /* One subleaf more than there are: C libraries look whether it is there. */
+    uint32_t slot = cpuid_slot(leaf), rows = cpuid_subleaves(table, leaf) + 1;
 
     if (slot >= CPUID_SLOTS || leaf == LEAF_XSAVE || ready->leaves[slot].count)
         return 0;

@@ -84,8 +84,7 @@ static void exit_cpuid_keep(struct vcpu *vcpu, uint32_t leaf)
 
 void exit_cpuid(struct vcpu *vcpu)
 {
-    struct cpuid_entry e = {.leaf = (uint32_t)vcpu->gpr[REG_RAX],
-                            .subleaf = (uint32_t)vcpu->gpr[REG_RCX]};
+    struct cpuid_entry e = {.leaf = (uint32_t)vcpu->gpr[REG_RAX], .subleaf = (uint32_t)vcpu->gpr[REG_RCX]};
 
     vcpu->stats.exits[STATS_CPUID]++;
     exit_cpuid_answer(vcpu, &e);

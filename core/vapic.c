@@ -158,7 +158,8 @@ static uint8_t requests_highest(const uint64_t requests[4])
 {
 #pragma GCC unroll 4
     for (uint32_t i = 4; i-- > 0;) {
-        uint64_t stays = i == 0 ? VAPIC_ILLEGAL : 0, word = __atomic_load_n(&requests[i], __ATOMIC_RELAXED) & ~stays;
+        uint64_t stays = i == 0 ? VAPIC_ILLEGAL : 0,
+                 word = __atomic_load_n(&requests[i], __ATOMIC_RELAXED) & ~stays;
 
         if (word)
             return (uint8_t)(i * 64 + 63 - (uint32_t)__builtin_clzll(word));

@@ -135,7 +135,7 @@ struct vcpu {
     } msr_kept;          /* the last one read that is just a field of this struct */
     struct sites *sites; /* instructions that access devices, remembered; NULL: none are */
     uint64_t exit_bytes; /* sizeof(struct trace_exit) for each exit that there was: vcpu_exits */
-    uint32_t trace_who; /* in events of core/trace.h */
+    uint32_t trace_who;  /* in events of core/trace.h */
     struct stats stats;
     struct cpuid_ready cpuid;
     struct trace_exit trace[VCPU_TRACE]; /* of exit n in [n % VCPU_TRACE] */

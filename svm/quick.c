@@ -70,7 +70,8 @@ const struct cpuid_row *svm_exited_cpuid(struct vcpu *vcpu, struct vmcb *vmcb)
 {
     const struct cpuid_row *row = exit_quick_find(vcpu, vmcb->rax);
 
-    if (UNLIKELY(!row) || UNLIKELY((vmcb->cr4 & READY_CR4) != vcpu->cpuid.cr4) || vmcb_insn_odd(vmcb) || UNLIKELY(vmcb->exit_int_info & EVENT_VALID))
+    if (UNLIKELY(!row) || UNLIKELY((vmcb->cr4 & READY_CR4) != vcpu->cpuid.cr4) || vmcb_insn_odd(vmcb) ||
+        UNLIKELY(vmcb->exit_int_info & EVENT_VALID))
         return NULL;
     if (!cap(CAP_NRIPS))
         return quick_seen(vcpu, vmcb, row);

@@ -61,6 +61,7 @@ static const uint32_t swapped[SWAPPED_MSRS] = {MSR_STAR, MSR_LSTAR, MSR_CSTAR, M
 /* The host uses neither these nor TSC_AUX: no need to switch them at exits. */
 void msr_swap_in(struct vmx_vcpu *v)
 {
+#pragma GCC unroll 5
     for (uint32_t i = 0; i < SWAPPED_MSRS; i++)
         wrmsr(swapped[i], v->msr[i]);
     if (cap(CAP_RDTSCP))
@@ -69,6 +70,7 @@ void msr_swap_in(struct vmx_vcpu *v)
 
 void msr_swap_out(struct vmx_vcpu *v)
 {
+#pragma GCC unroll 5
     for (uint32_t i = 0; i < SWAPPED_MSRS; i++)
         v->msr[i] = rdmsr(swapped[i]);
 }

@@ -110,12 +110,12 @@ def vmlinux():
     return path
 
 
-def program(source, directory):
-    """A compressed archive, to be put behind an initramfs, with a C program of ours as /program."""
-    path = os.path.join(directory, "program")
+def program(source, directory, name="program"):
+    """A compressed archive, to be put behind an initramfs, with a C program of ours as /program, or /`name`."""
+    path = os.path.join(directory, name)
     subprocess.run(["gcc", "-O2", "-Wall", "-Werror", "-static", "-o", path, source], check=True)
     archive = subprocess.run(["cpio", "--create", "--format=newc", "--owner=+0:+0", "--quiet"], cwd=directory, check=True,
-                             input=b"program\n", stdout=subprocess.PIPE).stdout
+                             input=name.encode() + b"\n", stdout=subprocess.PIPE).stdout
     with open(path + ".gz", "wb") as out:
         out.write(gzip.compress(archive, mtime=0))
     return path + ".gz"

@@ -77,11 +77,11 @@ def test_command_line(machine, options, interrupt):
         assert keel.power_off() == "clean"
 
 
-def with_program(source, directory):
-    """The initramfs with a C program of ours in it, as /program."""
+def with_programs(names, directory):
+    """The initramfs with C programs of ours in it: guest_fpu.c as /fpu."""
     path = os.path.join(directory, "initrd.gz")
     with open(path, "wb") as out:
-        for part in (images.INITRD, images.program(source, directory)):
+        for part in [images.INITRD] + [images.program(os.path.join(HERE, "guest_%s.c" % name), directory, name) for name in names]:
             with open(part, "rb") as file:
                 out.write(file.read())
     return path
@@ -89,7 +89,7 @@ def with_program(source, directory):
 
 @pytest.fixture(scope="module")
 def linux(module_machine, tmp_path_factory):
-    initrd = with_program(os.path.join(HERE, "guest_fpu.c"), str(tmp_path_factory.mktemp("program")))
+    initrd = with_programs(["fpu", "cpuid"], str(tmp_path_factory.mktemp("program")))
     keel = module_machine.keel([(images.KERNEL, "vmlinuz console=ttyS0"), (initrd, "initrd.gz")], **COUNTED)
     keel.linux_up()
     return keel
@@ -109,7 +109,12 @@ def test_vector_registers(linux):
     """Each process keeps its own, at the greatest width that CPUID shows."""
     flags = flags_of(linux)
     width = "avx512" if "avx512f" in flags else "avx" if "avx" in flags else "sse"
-    assert linux.shell("/program", 120) == "fpu: %s in 4 processes, 0 failed" % width
+    assert linux.shell("/fpu", 120) == "fpu: %s in 4 processes, 0 failed" % width
+
+
+def test_cpuid(linux):
+    """Each leaf is the same, and each form of the instruction ends behind itself, whichever way its exit goes: single-stepped, anew, again."""
+    assert linux.shell("/cpuid", 120) == "cpuid: 2160 answers, 75 lengths, 0 failed"
 
 
 def test_memory_map(linux):

@@ -233,7 +233,8 @@ static uint32_t random_below(uint32_t count)
 /* An entry that leads to any table, to code, to nowhere, with or without bits that matter. */
 static uint64_t random_entry(void)
 {
-    static const uint64_t bits[] = {TABLE, TABLE, TABLE, TABLE | PTE_PS, TABLE | PTE_G, TABLE | PTE_D, 0, TABLE & ~PTE_W};
+    static const uint64_t bits[] = {TABLE,         TABLE,         TABLE, TABLE | PTE_PS,
+                                    TABLE | PTE_G, TABLE | PTE_D, 0,     TABLE & ~PTE_W};
     uint64_t where = random_below(8) ? random_below(RAM_BYTES / PAGE_SIZE) : random_below(1u << 20);
 
     return where * PAGE_SIZE | bits[random_below(ARRAY_SIZE(bits))];
@@ -242,8 +243,10 @@ static uint64_t random_entry(void)
 /* Tables and code that change between any two exits: each quick end is that of a walk and of the decoder. */
 static void a_guest_that_changes_all(void **state)
 {
-    static const char codes[][4] = {"\x0f\xa2\x90", "\x0f\xa2", "\x66\x0f\xa2", "\x48\x0f\xa2", "\xa2\x0f\xa2"};
-    static const uint64_t rips[] = {0x401100, 0x401fff, 0x401ffe, 0x402100, 0x7ffff0001100, 0xffffffff80001100, 0x405100, 0x40000100};
+    static const char codes[][4] = {"\x0f\xa2\x90", "\x0f\xa2", "\x66\x0f\xa2", "\x48\x0f\xa2",
+                                    "\xa2\x0f\xa2"};
+    static const uint64_t rips[] = {0x401100,       0x401fff,           0x401ffe, 0x402100,
+                                    0x7ffff0001100, 0xffffffff80001100, 0x405100, 0x40000100};
     uint32_t ended = 0, moved;
 
     (void)state;
@@ -254,7 +257,8 @@ static void a_guest_that_changes_all(void **state)
         if (random_below(8) == 0)
             *entry_of(vmcb.rip, random_below(4)) = random_entry();
         if (random_below(2))
-            code(TABLES * PAGE_SIZE + random_below(RAM_BYTES / PAGE_SIZE - TABLES) * PAGE_SIZE + (vmcb.rip & PAGE_MASK),
+            code(TABLES * PAGE_SIZE + random_below(RAM_BYTES / PAGE_SIZE - TABLES) * PAGE_SIZE +
+                     (vmcb.rip & PAGE_MASK),
                  codes[random_below(ARRAY_SIZE(codes))], (vmcb.rip & PAGE_MASK) > PAGE_SIZE - 4 ? 1 : 4);
         vmcb.cr3 = (random_below(16) ? 1 : random_below(RAM_BYTES / PAGE_SIZE)) * PAGE_SIZE;
         moved = moves();

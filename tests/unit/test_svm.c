@@ -89,8 +89,8 @@ static void probe_finds_each_feature(void **state)
     (void)state;
     assert_int_equal(probe_caps(&(struct svm_cpuid){0}), BIT(CAP_NEST2M) | BIT(CAP_QUICK));
     assert_int_equal(probe_caps(&two_ids), BIT(CAP_NEST2M) | BIT(CAP_QUICK));
-    assert_int_equal(probe_caps(&all), BIT(CAP_NEST2M) | BIT(CAP_QUICK) | BIT(CAP_NEST1G) | BIT(CAP_ASID) | BIT(CAP_NRIPS) |
-                                           BIT(CAP_VMCB_CLEAN) | BIT(CAP_FLUSH_ASID) |
+    assert_int_equal(probe_caps(&all), BIT(CAP_NEST2M) | BIT(CAP_QUICK) | BIT(CAP_NEST1G) | BIT(CAP_ASID) |
+                                           BIT(CAP_NRIPS) | BIT(CAP_VMCB_CLEAN) | BIT(CAP_FLUSH_ASID) |
                                            BIT(CAP_DECODE_ASSISTS) | BIT(CAP_PLE) | BIT(CAP_RDTSCP) |
                                            BIT(CAP_INVPCID) | BIT(CAP_XSAVES) | BIT(CAP_LA57));
 }
