@@ -463,13 +463,23 @@ void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access)
         emulate_unknown(vcpu, access);
 }
 
-void emulate_string_io(struct vcpu *vcpu)
+static void emulate_fetched(struct vcpu *vcpu, const struct emul_io *io)
 {
     struct vcpu_code code;
     uint8_t bytes[FETCH_BYTES];
 
     vcpu_ops->get_code(vcpu, &code);
-    emulate_any(vcpu, &emulate_port_io, &code, bytes, vcpu_fetch_code(vcpu, &code, bytes));
+    emulate_any(vcpu, io, &code, bytes, vcpu_fetch_code(vcpu, &code, bytes));
+}
+
+void emulate_string_io(struct vcpu *vcpu)
+{
+    emulate_fetched(vcpu, &emulate_port_io);
+}
+
+void emulate_insn(struct vcpu *vcpu)
+{
+    emulate_fetched(vcpu, &emulate_memory_io);
 }
 
 /* A switch to another task has flushed what CR3 has to do with. */

@@ -10,5 +10,7 @@ void emulate_mmio(struct vcpu *vcpu, const struct exit_memory *access);
 void emulate_event(struct vcpu *vcpu);
 /* INS or OUTS, with or without REP, against the port bus. */
 void emulate_string_io(struct vcpu *vcpu);
+/* The instruction at RIP, whatever it has to do with. */
+void emulate_insn(struct vcpu *vcpu);
 /* Into another task; a fault, or the new task's trap, is raised. */
 void emulate_task_switch(struct vcpu *vcpu, const struct emul_task *task);

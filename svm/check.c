@@ -109,3 +109,11 @@ const char *check_first(const struct vmcb *vmcb, const struct svm_limits *limits
             return rules[i].what;
     return "VMRUN refused the VMCB, and no known rule is broken";
 }
+
+bool check_mend_code(struct vmcb *vmcb)
+{
+    if (!rule_long_cs(vmcb, NULL))
+        return false;
+    vmcb->cs.attr &= (uint16_t)~VMCB_ATTR_DB;
+    return true;
+}

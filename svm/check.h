@@ -11,3 +11,8 @@ typedef void (*check_report)(void *ctx, const char *what);
 uint32_t check_vmcb(const struct vmcb *vmcb, const struct svm_limits *limits, check_report report, void *ctx);
 /* The first rule that is broken, or a sentence that says that none is. */
 const char *check_first(const struct vmcb *vmcb, const struct svm_limits *limits);
+/*
+ * QEMU's TCG loads a code segment with both L and D, which CPUs refuse with #GP (APM volume 2, 4.8.1), and its VMRUN refuses it then.
+ * The loading is over: the guest goes on in 64-bit mode. True if that was it.
+ */
+bool check_mend_code(struct vmcb *vmcb);

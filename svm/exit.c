@@ -1,6 +1,7 @@
 /* From an exit code to the one common action (APM volume 2, appendix C; 15.9-15.14 for what comes with each). */
 #include "core/exit.h"
 
+#include "core/emulate.h"
 #include "core/fetch.h"
 #include "core/x86/asm.h"
 #include "core/x86/cr.h"
@@ -80,13 +81,19 @@ static void on_io(struct vcpu *vcpu)
         exit_out(vcpu, IOIO_PORT(info), IOIO_SIZE(info));
 }
 
-/* The MOV CR at RIP. False if there is none. */
-static bool movcr_decode(struct vcpu *vcpu, struct insn *insn)
+/* The instruction at RIP. False if there is none. */
+static bool decode_here(struct vcpu *vcpu, struct insn *insn)
 {
     uint8_t bytes[INSN_MAX_LEN];
     size_t got = vcpu_fetch(vcpu, bytes, sizeof bytes);
 
-    return insn_decode(bytes, got, vcpu_insn_mode(vcpu), insn) >= 0 && insn->map == INSN_MAP_0F &&
+    return insn_decode(bytes, got, vcpu_insn_mode(vcpu), insn) >= 0;
+}
+
+/* The same if it is a MOV CR. */
+static bool movcr_decode(struct vcpu *vcpu, struct insn *insn)
+{
+    return decode_here(vcpu, insn) && insn->map == INSN_MAP_0F &&
            (insn->opcode == MOV_FROM_CR || insn->opcode == MOV_TO_CR);
 }
 
@@ -128,6 +135,19 @@ static void on_cr_write(struct vcpu *vcpu)
     if (cr == 8)
         cr8_use(s);
     cr_write(vcpu, cr, reg);
+}
+
+/* MOV or LMSW (controls.c says when): what the latter reads may be memory, and so the emulator carries it out. */
+static void on_cr0_write(struct vcpu *vcpu)
+{
+    struct insn insn;
+
+    if (movcr_decode(vcpu, &insn))
+        cr_write(vcpu, 0, (enum vcpu_reg)insn.rm);
+    else if (decode_here(vcpu, &insn) && !insn.has_memory)
+        exit_lmsw(vcpu, (uint16_t)vcpu_get(vcpu, (enum vcpu_reg)insn.rm));
+    else
+        emulate_insn(vcpu);
 }
 
 static void on_cr8_read(struct vcpu *vcpu)
@@ -180,6 +200,7 @@ static void on_nested_fault(struct vcpu *vcpu)
 const struct exit_row svm_exit_rows[EXIT_COUNT] = {
     [EXIT_CR8_READ] = {on_cr8_read, true},
     [EXIT_CR4_WRITE] = {on_cr_write, true},
+    [EXIT_CR0_SEL_WRITE] = {on_cr0_write, true},
     [EXIT_CR8_WRITE] = {on_cr_write, true},
     [EXIT_EXCEPTION + EXC_DB] = {on_debug, false},
     [EXIT_EXCEPTION + EXC_UD] = {exit_undefined, false},
@@ -221,19 +242,19 @@ const struct exit_row svm_exit_rows[EXIT_COUNT] = {
 };
 
 /*
- * QEMU 7.2 (TCG) leaves the guest as if VMRUN had refused the VMCB where a MOV to CR4 sets bits that its CPU doesn't have: there
- * the guest is to get its #GP. False: it is something else.
+ * QEMU 7.2 (TCG) leaves the guest as if VMRUN had refused the VMCB where a MOV to CR3 sets bits beyond the physical address width:
+ * there the guest is to get its #GP. False: it is something else.
  */
-static bool exit_is_cr4_write(struct vcpu *vcpu)
+static bool exit_is_cr3_write(struct vcpu *vcpu)
 {
     struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
     struct insn insn;
 
     if (check_vmcb(vmcb, &svm_limits, NULL, NULL) || !movcr_decode(vcpu, &insn) || insn.opcode != MOV_TO_CR ||
-        insn.reg != 4)
+        insn.reg != 3)
         return false;
     vmcb->event_inj = 0;
-    cr_write(vcpu, 4, (enum vcpu_reg)insn.rm);
+    cr_write(vcpu, 3, (enum vcpu_reg)insn.rm);
     return true;
 }
 
@@ -245,7 +266,9 @@ void svm_exit_other(struct vcpu *vcpu)
         on_nested_fault(vcpu);
     else if ((uint32_t)vmcb->exit_code != (uint32_t)EXIT_INVALID)
         exit_failed(vcpu, "an exit that isn't expected");
-    else if (!exit_is_cr4_write(vcpu))
+    else if (svm_on_tcg && check_mend_code(svm_vcpu(vcpu)->vmcb))
+        vmcb_dirty(svm_vcpu(vcpu), CLEAN_SEG);
+    else if (!exit_is_cr3_write(vcpu))
         exit_failed(vcpu, check_first(vmcb, &svm_limits));
 }
 

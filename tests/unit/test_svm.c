@@ -234,6 +234,34 @@ static void optional_intercepts_follow_caps(void **state)
     assert_true(vmcb.intercept_exceptions & BIT(EXC_MC));
 }
 
+/* QEMU's own CPU doesn't refuse what VMRUN does: there CR0 and CR4 are checked by the hypervisor. */
+static void tcg_has_its_control_registers_checked(void **state)
+{
+    (void)state;
+    assert_false(vmcb.intercept3 & INTERCEPT3_CR0_SEL);
+    memset(&vmcb, 0, sizeof vmcb);
+    svm_on_tcg = true;
+    controls_init(&vmcb, &svm_maps, 0, true);
+    svm_on_tcg = false;
+    assert_true(vmcb.intercept3 & INTERCEPT3_CR0_SEL);
+    assert_true(vmcb.intercept_cr_write & BIT(4));
+}
+
+static void wide_code_is_mended(void **state)
+{
+    (void)state;
+    vmcb.cs.attr |= VMCB_ATTR_L | VMCB_ATTR_DB;
+    assert_false(check_mend_code(&vmcb)); /* not in long mode */
+    vmcb.efer |= EFER_LME | EFER_LMA;
+    vmcb.cr0 = CR0_PE | CR0_PG;
+    vmcb.cr4 = CR4_PAE;
+    assert_int_equal(check_vmcb(&vmcb, &svm_limits, NULL, NULL), 1);
+    assert_true(check_mend_code(&vmcb));
+    assert_int_equal(check_vmcb(&vmcb, &svm_limits, NULL, NULL), 0);
+    assert_true(vmcb.cs.attr & VMCB_ATTR_L);
+    assert_false(check_mend_code(&vmcb));
+}
+
 /* State */
 
 static void efer_hides_svme(void **state)
@@ -398,6 +426,8 @@ int main(void)
         TEST(only_switched_msrs_pass),
         TEST(addresses_are_looked_at_on_tcg),
         TEST(optional_intercepts_follow_caps),
+        TEST(tcg_has_its_control_registers_checked),
+        TEST(wide_code_is_mended),
         TEST(efer_hides_svme),
         TEST(segments_round_trip),
         TEST(cpl_is_the_stack_segments),
