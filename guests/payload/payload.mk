@@ -1,19 +1,21 @@
-# Our own test guests, as bzImages: build/payload/exits.bz.
+# Our own test guests, as bzImages: build/payload/exits.bz and chaos.bz.
 
 PAYLOAD_SOURCES := $(sort $(wildcard guests/payload/*.c)) core/lib/format.c core/lib/mem.c core/lib/string.c
 PAYLOAD_ASM := $(addprefix build/payload/obj/,guests/payload/start.o guests/payload/ap.o guests/payload/modes.o core/x86/traps.o)
 PAYLOAD_OBJECTS := $(PAYLOAD_SOURCES:%.c=build/payload/obj/%.o) $(PAYLOAD_ASM)
 PAYLOAD_CFLAGS := $(filter-out -mcmodel=kernel,$(CFLAGS)) -mcmodel=small
-PAYLOAD_IMAGES := build/payload/exits.bz
+PAYLOAD_IMAGES := build/payload/exits.bz build/payload/chaos.bz
 
-.PHONY: payloads
-payloads: $(PAYLOAD_IMAGES)
+# The one that does anything at all shares its first instructions and its report.
+CHAOS_SOURCES := $(sort $(wildcard guests/payload/chaos/*.c)) $(addprefix guests/payload/,known.c machine.c report.c trap.c) \
+	core/lib/format.c core/lib/mem.c core/lib/string.c
+CHAOS_ASM := $(addprefix build/payload/obj/,guests/payload/start.o guests/payload/chaos/enter.o core/x86/traps.o)
 
 build/payload/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(CPPFLAGS) $(PAYLOAD_CFLAGS) -MMD -MP -c $< -o $@
 
-$(PAYLOAD_ASM): build/payload/obj/%.o: %.asm
+$(sort $(PAYLOAD_ASM) $(CHAOS_ASM)): build/payload/obj/%.o: %.asm
 	@mkdir -p $(@D)
 	$(call quiet,NASM)$(NASM) -f elf64 -Werror -o $@ $<
 
@@ -21,14 +23,18 @@ build/payload/exits.elf: $(PAYLOAD_OBJECTS) guests/payload/payload.ld
 	$(call quiet,LD)$(LD) -nostdlib -static -z noexecstack --build-id=none --no-warn-rwx-segments -T guests/payload/payload.ld -o $@ \
 		$(PAYLOAD_OBJECTS)
 
-build/payload/exits.bin: build/payload/exits.elf
+build/payload/%.bin: build/payload/%.elf
 	@objcopy -O binary $< $@
 
-build/payload/exits.bz: build/payload/exits.bin guests/payload/header.asm
+build/payload/%.bz: build/payload/%.bin guests/payload/header.asm
 	@$(NASM) -f bin -Werror -DSYSTEM_BYTES=$$(stat -c %s $<) -o $@.setup guests/payload/header.asm
 	$(call quiet,BZ)cat $@.setup $< >$@
 
--include $(wildcard build/payload/obj/*/*/*.d)
+build/payload/chaos.elf: $(CHAOS_SOURCES:%.c=build/payload/obj/%.o) $(CHAOS_ASM) guests/payload/payload.ld
+	$(call quiet,LD)$(LD) -nostdlib -static -z noexecstack --build-id=none --no-warn-rwx-segments -T guests/payload/payload.ld -o $@ \
+		$(filter %.o,$^)
+
+-include $(wildcard build/payload/obj/*/*/*.d build/payload/obj/*/*/*/*.d)
 
 # A small kernel in each format that Keel loads, from one source: build/payload/formats/NAME, with these macros.
 FORMATS := mb1.elf mb1-64.elf mb1-high.elf mb1-kludge.bin mb2.elf mb2-address.bin pvh.elf pvh-64.elf
@@ -60,3 +66,6 @@ build/payload/formats/%.elf: build/payload/formats/%.lnk
 
 build/payload/formats/%.bin: build/payload/formats/%.lnk
 	@objcopy -O binary -j .image -j .notes -j .end $< $@
+
+.PHONY: payloads
+payloads: $(PAYLOAD_IMAGES)
