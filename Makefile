@@ -9,7 +9,7 @@
 #   make test-setup [K=EXPR]   what the set-up scripts say when a download fails
 #   make test-system [BACKEND=B] [K=EXPR]
 #   make soak [SECONDS=N] [SEED=N] [BACKEND=B]      the long forms of the tests that take minutes
-#   make fuzz [T=SECONDS] [K=NAME] [SEED=N]
+#   make fuzz [T=SECONDS] [STEPS=N] [K=NAME] [SEED=N]
 #   make check              format, layers, headers, static analysis
 #   make bench              the cost table
 
@@ -216,8 +216,12 @@ fuzz-programs: $(FUZZERS)
 test-unit: unit-programs
 	@$(PYTHON) tests/run-unit $(if $(K),-k '$(K)') $(UNIT_TESTS) $(sort $(wildcard tests/unit/test_*.py))
 
+# The random guest needs machines, and has a test of its own in `make test`.
+STEPS ?= 1000000
+
 fuzz: fuzz-programs
-	@$(PYTHON) tests/run-fuzz $(if $(T),-t $(T)) $(if $(TOTAL),--total $(TOTAL)) \
+	@$(if $(TOTAL),,$(MAKE) --no-print-directory -s build/keel.elf build/keelconf payloads $(BOCHS))
+	@$(PYTHON) tests/run-fuzz $(if $(T),-t $(T)) $(if $(TOTAL),--total $(TOTAL),--steps $(STEPS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(K),-k '$(K)') $(FUZZERS)
 
 # The machine's side: set-up, ISO, running ------------------------------------------------------------------------

@@ -1,0 +1,172 @@
+"""VMs that do anything at all (guests/payload/chaos), beside one that must not notice: counted, judged and told how to repeat them."""
+import re
+
+import pexpect
+from keel import parse_events
+from monitor import pairs
+
+QUIET = 10      # seconds of QEMU's without any line at all: a VM makes exits of the slowest kind, and the clock hardly goes on
+TRIES = 5       # resets of all VMs for that
+STALLED = 4     # heartbeats without a line of a VM: it is where only a reset ends it
+LAST = 60       # lines of a failure
+
+# What may become of such a guest. Anything else, a refused entry above all, is a fault of Keel's.
+ENDS = [
+    r"triple fault$",
+    r"an? (?:[^:]* )?instruction that the emulator doesn't know touched a device: ",
+    r"an instruction that can't be decoded touched a device$",
+    r"the guest's (?:code is|page tables are) where there is no memory, at 0x",
+    r"the guest's write goes where there is no memory, at 0x",
+]
+
+
+class Guest:
+    """What is known of one of the VMs."""
+
+    def __init__(self, name):
+        self.name = name
+        self.state = "stopped"
+        self.said = 0       # the heartbeat at which it was last heard of
+        self.step = 0       # of its batch
+        self.at = ""        # the same with the seed, as it said it
+
+
+class Chaos:
+    def __init__(self, machine, names):
+        self.machine = machine
+        self.guests = {name: Guest(name) for name in names}
+        self.rest = ""
+        self.answers = []
+        self.asked = 0
+        self.beats = {}         # microseconds late, by number
+        self.did = 0            # steps that were told of
+        self.batches = 0
+        self.ends = {}          # how often VMs ended in which way
+        self.crashes = {}       # the same for reasons
+        self.vectors = {}       # what ended the steps of batches that came to their end
+        self.resets = 0
+
+    # The stream.
+
+    def beat(self):
+        return max(self.beats, default=0)
+
+    def guest_line(self, guest, text):
+        guest.said = self.beat()
+        # It may have left something in the line before.
+        match = re.search(r"chaos seed=(0x[0-9a-f]+) step=(\d+)$", text)
+        if match:
+            guest.at, step = match.group(0), int(match.group(2))
+            self.batches += step == 0
+            self.did += step - guest.step if step else 0
+            guest.step = step
+        match = re.search(r"chaos ends ((?:\w+=\d+ ?)+)$", text)
+        for name, count in pairs(match.group(1)).items() if match else ():
+            self.vectors[name] = self.vectors.get(name, 0) + int(count)
+
+    def event(self, event):
+        assert event["event"] != "panic", event
+        guest = self.guests.get(event.get("vm") or event.get("name"))
+        if guest and event["event"] == "crash":
+            reason = event["reason"]
+            assert any(re.match(end, reason) for end in ENDS), "%s, after %s: %s" % (guest.name, guest.at, reason)
+            reason = re.sub(r"(0x|: ).*", r"\1...", reason)
+            self.crashes[reason] = self.crashes.get(reason, 0) + 1
+            guest.state = "crashing"    # its report takes time
+        if event["event"] == "crash-end":
+            # Others may have ended meanwhile, and wait for their own reports.
+            for other in self.guests.values():
+                other.said = self.beat()
+        if guest and event["event"] == "vm":
+            guest.state, guest.said = event["state"], self.beat()
+            if "reason" in event:
+                self.ends[event["reason"]] = self.ends.get(event["reason"], 0) + 1
+
+    def line(self, line):
+        name, bar, text = line.partition("| ")
+        if bar and name == "keel":
+            self.answers.append(text)
+        elif bar and name in self.guests:
+            self.guest_line(self.guests[name], text)
+        for event in parse_events(line):
+            self.event(event)
+        match = re.match(r"beat\| beat n=(\d+) late_us=(\d+)$", line)
+        if match:
+            self.beats[int(match.group(1))] = int(match.group(2))
+
+    def read(self):
+        """What there is, or what comes next; "" if nothing does."""
+        try:
+            return self.machine.serial.read_nonblocking(65536, timeout=self.machine.seconds(QUIET))
+        except pexpect.TIMEOUT:
+            return ""
+        except (pexpect.EOF, OSError):
+            self.fail("the machine ended, status %s" % self.machine.wait(5))
+
+    def fail(self, what):
+        where = "; ".join("%s after %s" % (guest.name, guest.at) for guest in self.guests.values())
+        raise AssertionError("%s; %s:\n%s" % (what, where, self.machine.tail(LAST)))
+
+    def pump(self):
+        tries = 0
+        while not (text := self.read()):
+            tries += 1
+            if tries > TRIES:
+                self.fail("the machine is silent")
+            self.reset_all()
+        lines = (self.rest + text.replace("\r", "")).split("\n")
+        self.rest = lines.pop()
+        for line in lines:
+            self.line(line)
+
+    def reset_all(self):
+        for guest in self.guests.values():
+            if guest.state == "running":
+                self.resets += 1
+                self.machine.send("vm reset %s\r" % guest.name)
+
+    def ask(self, command):
+        self.asked += 1
+        begin, end = len(self.answers), "there is no command end%d;" % self.asked
+        self.machine.send("%s\rend%d\r" % (command, self.asked))
+        while not any(line.startswith(end) for line in self.answers[begin:]):
+            self.pump()
+        return [line for line in self.answers[begin:] if not line.startswith(end)]
+
+    # The run.
+
+    def watch(self, guest):
+        """One that has switched itself off, or sleeps for good, begins anew."""
+        if guest.state == "stopped":
+            guest.state = "running"
+            self.ask("vm start " + guest.name)
+        elif any(other.state == "crashing" for other in self.guests.values()):
+            pass
+        elif guest.state == "running" and self.beat() > guest.said + STALLED:
+            guest.said = self.beat()
+            self.resets += 1
+            self.ask("vm reset " + guest.name)
+
+    def run(self, steps):
+        while self.did < steps:
+            for guest in self.guests.values():
+                self.watch(guest)
+            self.pump()
+
+    def end(self):
+        """Leaves them stopped."""
+        while any(guest.state not in ("stopped", "crashed") for guest in self.guests.values()):
+            for guest in self.guests.values():
+                if guest.state not in ("stopped", "crashed"):
+                    self.ask("vm kill " + guest.name)
+            self.pump()
+
+    def audit(self):
+        return pairs(self.ask("audit")[-1])
+
+    def gaps(self):
+        return sorted(set(range(min(self.beats), self.beat() + 1)) - set(self.beats))
+
+    def told(self):
+        return "%d steps in %d batches; resets of VMs that stood still: %d; ends: %s; crashes: %s; steps' ends: %s" % (
+            self.did, self.batches, self.resets, self.ends, self.crashes, self.vectors)

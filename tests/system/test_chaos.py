@@ -1,0 +1,85 @@
+"""Random instructions, registers, MSRs, ports and devices in all modes (chaos.py). `make fuzz [STEPS=N] [SEED=N]` has the long form."""
+import os
+import time
+
+import images
+import pytest
+import virtio
+import vms
+from chaos import Chaos
+from keel import vm_output
+
+# In `make test`: some twenty seconds of a core.
+STEPS = {"svm": 1500, "vmx": 5000}
+LATE_MS = {"svm": 50, "vmx": 200}
+SEED = 1        # of the runs that have to be alike
+
+KINDS = {
+    "all": {"rng": "yes", "virtio_console": "yes", "virtio_port": "port", "vsock": 7, "balloon": "yes", "shmem": "mem:64K",
+            "debug_exit": "yes", "disk": "disk.img,cow", "cdrom": "disk.img", "net": "lan0"},
+    "plain": {"pv": "none"},
+    "two": {"vcpus": 2, "disk": "ram:1M", "net": "lan0"},
+    "hyperv": {"pv": "hyperv"},
+}
+
+
+def sections(seed):
+    keys = {"kernel": "chaos.bz", "on_crash": "restart", "on_reboot": "restart", "autostart": "no"}
+    for at, (name, own) in enumerate(KINDS.items()):
+        yield vms.vm(name, cmdline="seed=%d" % (len(KINDS) * seed + at), **keys, **own)
+    # A port of that switch, a place among the sockets and a part of that memory are its own, too.
+    yield vms.vm("beat", cmdline="beat=100 for=100000000", vsock=8, shmem="mem:64K", net="lan0")
+
+
+def boot(machine, tmp_path, seed, options=""):
+    disk, _ = virtio.image(tmp_path, "disk.img", 1 << 20)
+    chaos = os.path.join(images.PAYLOADS, "chaos.bz")
+    modules = vms.modules(tmp_path, sections(seed), {"chaos.bz": chaos}) + [(disk, "disk.img")]
+    keel = machine.keel(modules, ("on_idle=monitor " + options).strip(), counted=True, memory=256,
+                        limit=int(os.environ.get("KEEL_CHAOS_LIMIT") or 600))
+    keel.event("vm", 60, name="beat", state="running")
+    keel.machine.send("\x1d")
+    keel.machine.expect("keel> ")
+    return keel.machine
+
+
+@pytest.fixture
+def alone(machine):
+    """One VM with the guest, which tries what can be tried one after the other."""
+    def start(cmdline):
+        return machine.keel([(os.path.join(images.PAYLOADS, "chaos.bz"), "chaos " + cmdline)], counted=True, memory=64)
+    return start
+
+
+def test_every(alone):
+    """Every bit of the control registers, MSR and type of descriptor gives the fault that hardware gives."""
+    keel = alone("every=1")
+    keel.machine.expect(r"payload: \d+ passed, \d+ failed", 120)
+    assert [line for line in vm_output(keel.machine.output()) if line.startswith(("not ok", "# "))] == []
+    assert keel.finish() == "clean"
+
+
+def test_unmapped(alone):
+    """A guest that takes its own memory away can't be told of it any more."""
+    keel = alone("unmap=1")
+    assert keel.event("crash", 60)["reason"] == "triple fault"
+    assert keel.finish() == "failed"
+
+
+def test_random(kind, machine, tmp_path, capsys):
+    """Keel refuses no entry, the other VM's heart beats on, nothing is lost."""
+    seed = int(os.environ.get("KEEL_CHAOS_SEED") or SEED)
+    steps = int(os.environ.get("KEEL_CHAOS_STEPS") or STEPS[kind.vendor])
+    chaos = Chaos(boot(machine, tmp_path, seed, os.environ.get("KEEL_CHAOS_OPTIONS", "")), KINDS)
+    before = chaos.ask("memory")
+    begin = time.monotonic()
+    try:
+        chaos.run(steps)
+    finally:
+        with capsys.disabled():
+            print("chaos: seed %d: %s; %d s" % (seed, chaos.told(), time.monotonic() - begin), flush=True)
+    chaos.end()
+    assert chaos.ask("memory") == before
+    assert chaos.audit()["result"] == "ok"
+    assert not chaos.gaps(), chaos.gaps()
+    assert max(chaos.beats.values()) <= 1000 * LATE_MS[kind.vendor]
