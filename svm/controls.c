@@ -14,7 +14,7 @@
  *  - RDTSC: offset by hardware. MOV DR: DR6 and DR7 are in the VMCB, DR0-3 are switched when a vCPU is loaded.
  * CR4 writes exit where this guest may set fewer bits than the processor has: its own check knows only the latter.
  * QEMU's TCG refuses nothing of what is written to CR0, and of CR4 only bits that it doesn't have: VMRUN then refuses the guest.
- * There both exit, but for CR0.TS and CR0.MP.
+ * There both exit, but for CR0.TS and CR0.MP. So does LTR, which takes a null selector there, with which QEMU itself ends.
  */
 #define CONTROLS3                                                                                            \
     (INTERCEPT3_INTR | INTERCEPT3_NMI | INTERCEPT3_SMI | INTERCEPT3_INIT | INTERCEPT3_RDPMC |                \
@@ -125,7 +125,7 @@ void controls_init(struct vmcb *vmcb, const struct control_maps *maps, hpa_t nes
     if (!own_cr4 || svm_on_tcg)
         vmcb->intercept_cr_write |= BIT(4);
     if (svm_on_tcg)
-        vmcb->intercept3 |= INTERCEPT3_CR0_SEL;
+        vmcb->intercept3 |= INTERCEPT3_CR0_SEL | INTERCEPT3_TR_WRITE;
     vmcb->iopm_base = maps->iopm;
     vmcb->msrpm_base = maps->msrpm;
     vmcb->int_control = INT_V_MASKING;

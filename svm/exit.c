@@ -201,6 +201,7 @@ const struct exit_row svm_exit_rows[EXIT_COUNT] = {
     [EXIT_CR8_READ] = {on_cr8_read, true},
     [EXIT_CR4_WRITE] = {on_cr_write, true},
     [EXIT_CR0_SEL_WRITE] = {on_cr0_write, true},
+    [EXIT_TR_WRITE] = {emulate_insn, true},
     [EXIT_CR8_WRITE] = {on_cr_write, true},
     [EXIT_EXCEPTION + EXC_DB] = {on_debug, false},
     [EXIT_EXCEPTION + EXC_UD] = {exit_undefined, false},

@@ -20,6 +20,7 @@ static const struct {
     {EXIT_INIT, "INIT"},
     {EXIT_VINTR, "interrupt window"},
     {EXIT_CR0_SEL_WRITE, "CR0 selective write"},
+    {EXIT_TR_WRITE, "TR write"},
     {EXIT_RDTSC, "RDTSC"},
     {EXIT_RDPMC, "RDPMC"},
     {EXIT_CPUID, "CPUID"},

@@ -145,6 +145,7 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "a VMCB is one page");
 #define INTERCEPT3_INIT        BIT(3)
 #define INTERCEPT3_VINTR       BIT(4)
 #define INTERCEPT3_CR0_SEL     BIT(5) /* writes of CR0 that change more than TS and MP */
+#define INTERCEPT3_TR_WRITE    BIT(13)
 #define INTERCEPT3_RDTSC       BIT(14)
 #define INTERCEPT3_RDPMC       BIT(15)
 #define INTERCEPT3_CPUID       BIT(18)
@@ -236,6 +237,7 @@ enum svm_exit {
     EXIT_INIT = 0x063,
     EXIT_VINTR = 0x064,
     EXIT_CR0_SEL_WRITE = 0x065,
+    EXIT_TR_WRITE = 0x06d,
     EXIT_RDTSC = 0x06e,
     EXIT_RDPMC = 0x06f,
     EXIT_CPUID = 0x072,

@@ -244,6 +244,7 @@ static void tcg_has_its_control_registers_checked(void **state)
     controls_init(&vmcb, &svm_maps, 0, true);
     svm_on_tcg = false;
     assert_true(vmcb.intercept3 & INTERCEPT3_CR0_SEL);
+    assert_true(vmcb.intercept3 & INTERCEPT3_TR_WRITE);
     assert_true(vmcb.intercept_cr_write & BIT(4));
 }
 

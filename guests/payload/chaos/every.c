@@ -12,7 +12,6 @@
 #define CR0_KNOWN                                                                                            \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define TYPE_TSS        9
-#define TYPE_TSS_16     1
 #define TYPE_LDT        2
 #define TYPE_CODE       BIT(3)
 #define TYPE_CONFORMING BIT(2) /* of code; of data: expands down */
@@ -315,8 +314,7 @@ static void system_try(uint32_t type, uint32_t dpl, bool present)
     gdt[SELECTOR / 8 + 1] = 0;
     group_expect(what | 0x600000, LOAD_OF("lldt %w0", SELECTOR), system_wanted(type, TYPE_LDT, present));
     gdt[SELECTOR / 8] = descriptor_make(type, dpl, present);
-    /* QEMU's own CPU takes one of 16 bits in long mode. */
-    if (!(type == TYPE_TSS && present) && !(type == TYPE_TSS_16 && on_tcg))
+    if (type != TYPE_TSS || !present)
         group_expect(what | 0x700000, LOAD_OF("ltr %w0", SELECTOR), system_wanted(type, TYPE_TSS, present));
 }
 
@@ -334,7 +332,8 @@ static void every_descriptor(void)
         for (uint32_t at = 0; at < 8; at++)
             system_try(type, at & 3, at >> 2);
     group_end();
-    LOAD_OF("lldt %w0", 0);
+    expect("every.null-tr", LOAD_OF("ltr %w0", 0), EXC_GP);
+    expect("every.null-ldt", LOAD_OF("lldt %w0", 0), GOES_ON);
     gdt[SELECTOR / 8] = kept[0];
     gdt[SELECTOR / 8 + 1] = kept[1];
 }

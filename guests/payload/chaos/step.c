@@ -80,14 +80,18 @@ static uint8_t *code_place(const struct mode *m, uint64_t *rip)
 }
 
 /*
- * Under SVM, QEMU (7.2, TCG) loads DR7 without a look at the breakpoints that it keeps lists of, by their kinds: the next MOV to DR7 takes
- * one out of the wrong list, and QEMU is no more. So MOV from DR it is.
+ * What ends QEMU (7.2, TCG) itself. Under SVM it loads DR7 without a look at the breakpoints that it keeps lists of, by their kinds, so that
+ * the next MOV to DR7 may take one out of the wrong list: MOV from DR it is. And LTR takes a null selector there, with which the next
+ * exception aborts ("invalid tss"): LLDT it is.
  */
-static void breakpoints_remove(uint8_t *at, uint32_t n)
+static void fatal_remove(uint8_t *at, uint32_t n)
 {
-    for (uint32_t i = 0; on_tcg && i + 1 < n; i++)
+    for (uint32_t i = 0; on_tcg && i + 2 < n; i++) {
         if (at[i] == 0x0f && at[i + 1] == 0x23)
             at[i + 1] = 0x21;
+        if (at[i] == 0x0f && at[i + 1] == 0x00 && (at[i + 2] & 0x38) == 0x18)
+            at[i + 2] ^= 0x08;
+    }
 }
 
 /* What follows an access to a device would find the same registers, and not much can be carried out there. */
@@ -101,8 +105,8 @@ static void code_make(uint8_t *at, struct chaos_step *step)
     else
         for (uint32_t count = 1 + chaos_below(3); count--;)
             n += chaos_instruction(at + n, step);
-    breakpoints_remove(at, n);
     memset(at + n, INT3, CODE_BYTES - n);
+    fatal_remove(at, CODE_BYTES);
 }
 
 /* Without paging most pointers stay where there is RAM. */
