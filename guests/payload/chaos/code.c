@@ -324,8 +324,8 @@ uint32_t chaos_instruction(uint8_t *at, struct chaos_step *step)
         return bytes_any(at, 1 + chaos_below(16));
     if (kind < 10)
         return code_map(at, step);
-    if (kind < 12)
-        return code_vex(at);
+    if (kind < 12) /* nor for all of these has QEMU's translator a function */
+        return on_tcg ? code_map(at, step) : code_vex(at);
     if (kind < 18)
         return code_system(at, step);
     if (kind < 22)

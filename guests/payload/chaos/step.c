@@ -80,17 +80,18 @@ static uint8_t *code_place(const struct mode *m, uint64_t *rip)
 }
 
 /*
- * What ends QEMU (7.2, TCG) itself. Under SVM it loads DR7 without a look at the breakpoints that it keeps lists of, by their kinds, so that
- * the next MOV to DR7 may take one out of the wrong list: MOV from DR it is. And LTR takes a null selector there, with which the next
- * exception aborts ("invalid tss"): LLDT it is.
+ * What ends QEMU (7.2, TCG) itself: under SVM it loads DR7 without a look at the lists of breakpoints that it keeps, and its translator has
+ * no function for some instructions of the maps 0F 38 and 0F 3A. MOV from DR and NOPs take their places.
  */
 static void fatal_remove(uint8_t *at, uint32_t n)
 {
-    for (uint32_t i = 0; on_tcg && i + 2 < n; i++) {
-        if (at[i] == 0x0f && at[i + 1] == 0x23)
+    for (uint32_t i = 0; on_tcg && i + 1 < n; i++) {
+        if (at[i] != 0x0f)
+            continue;
+        if (at[i + 1] == 0x23)
             at[i + 1] = 0x21;
-        if (at[i] == 0x0f && at[i + 1] == 0x00 && (at[i + 2] & 0x38) == 0x18)
-            at[i + 2] ^= 0x08;
+        else if (at[i + 1] == 0x38 || at[i + 1] == 0x3a)
+            at[i + 1] = 0x1f;
     }
 }
 
