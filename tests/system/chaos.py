@@ -13,7 +13,7 @@ LAST = 60       # lines of a failure
 # What may become of such a guest. Anything else, a refused entry above all, is a fault of Keel's.
 ENDS = [
     r"triple fault$",
-    r"an? (?:[^:]* )?instruction that the emulator doesn't know touched a device: ",
+    r".* that the emulator doesn't know touched a device: ",
     r"an instruction that can't be decoded touched a device$",
     r"the guest's (?:code is|page tables are) where there is no memory, at 0x",
     r"the guest's write goes where there is no memory, at 0x",
