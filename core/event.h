@@ -54,8 +54,8 @@ struct irqchip_ops {
     bool (*set_base)(void *chip, uint64_t base);
     uint64_t (*get_deadline)(void *chip, uint64_t tsc); /* the guest's TSC, here and in the next three */
     void (*set_deadline)(void *chip, uint64_t deadline, uint64_t tsc);
-    void (*tsc_moved)(void *chip); /* by the guest: TSC deadlines are counted by it */
-    void (*deadline_due)(void *chip);            /* the TSC that vcpu_set_alarm was told has come */
+    void (*tsc_moved)(void *chip);    /* by the guest: TSC deadlines are counted by it */
+    void (*deadline_due)(void *chip); /* the TSC that vcpu_set_alarm was told has come */
     /* From any core: a fixed interrupt, or an NMI. False: the controller is off and takes none. */
     bool (*receive)(void *chip, uint8_t vector, bool nmi);
     /* Without vcpu->vapic: bit 0 of a byte in guest memory says that EOI can be left out (drivers/virt/vlapic.h); NULL: none. */

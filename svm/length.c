@@ -24,7 +24,8 @@ void svm_length_learn(struct vcpu *vcpu)
     uint64_t address = s->vmcb->cs.base + s->vmcb->rip;
 
     vcpu->insn_len = length_decode(vcpu);
-    if (vcpu->insn_len)
+    /* A guest may well have CPUIDs of several lengths at one address in turn, and its quick way (quick.c) looks at the bytes. */
+    if (vcpu->insn_len && s->vmcb->exit_code != EXIT_CPUID)
         s->lengths[address % LENGTH_SLOTS] = (struct svm_length){
             .address = address,
             .cr3 = s->vmcb->cr3,

@@ -372,6 +372,10 @@ static void lengths_are_decoded_once(void **state)
     (void)state;
     vmcb.rip = 0x401000;
     vmcb.exit_code = EXIT_CPUID;
+    svm_length_learn(&vcpu);
+    assert_false(svm_length(&vcpu, &vmcb)); /* never remembered */
+    fetches = 0;
+    vmcb.exit_code = EXIT_HLT;
     assert_false(svm_length(&vcpu, &vmcb));
     svm_length_learn(&vcpu);
     assert_int_equal(vcpu.insn_len, 3);
