@@ -301,6 +301,7 @@ static void board_init_cpu(struct board *board, uint32_t index, const struct boa
         .x2apic = config->x2apic,
         .tsc_deadline = config->tsc_deadline,
         .phys_bits = config->phys_bits,
+        .renamed = &board->renamed,
         .timers = &vcpu->timers,
         .tsc = board_tsc,
         .alarm = board_alarm,
@@ -562,7 +563,7 @@ void board_reset(struct board *board)
     board_shmem_reset(board);
     board_reset_pci(board);
     vtext_reset(&board->text);
-    board->com1_used = board->text_used = false;
+    board->com1_used = board->text_used = board->renamed = false;
     vfwcfg_reset(&board->fwcfg);
     if (board->test.mmio)
         vtestdev_reset(&board->test);

@@ -71,6 +71,7 @@ struct board {
     bool loss_told; /* that output was lost */
     enum config_keyboard keyboard;
     bool com1_used, text_used; /* the guest has put something out there since its reset */
+    bool renamed;              /* it has given a LAPIC another id since then */
     struct board_cpu cpus[];
 };
 

@@ -92,11 +92,11 @@ static NOINLINE void board_route_any(struct board *board, const struct board_cpu
         board_deliver(lowest, m);
 }
 
-/* A LAPIC's id is its vCPU's index. */
+/* A LAPIC's id is its vCPU's index, as long as no guest has changed one. */
 void board_route(struct board *board, const struct board_cpu *sender, const struct apic_message *m)
 {
     bool one = m->shorthand == APIC_TO_DEST && m->dest_mode == APIC_PHYSICAL &&
-               m->dest < board->vm->vcpu_count;
+               m->dest < board->vm->vcpu_count && LIKELY(!__atomic_load_n(&board->renamed, __ATOMIC_RELAXED));
 
     if (!one)
         board_route_any(board, sender, m);

@@ -247,7 +247,7 @@ bool vlapic_accepts(const struct vlapic *l, uint32_t dest, enum apic_dest_mode m
     if (dest == APIC_BROADCAST)
         return true;
     if (mode == APIC_PHYSICAL)
-        return dest == l->id;
+        return dest == __atomic_load_n(&l->id, __ATOMIC_RELAXED);
     if (l->base & APIC_BASE_EXTD)
         return dest >> 16 == l->ldr >> 16 && (dest & l->ldr & 0xffff);
     return accepts_xapic_logical(l, dest);
@@ -296,13 +296,21 @@ static void state_reset(struct vlapic *l)
 }
 
 /* In xAPIC mode LDR is the guest's; in x2APIC mode it follows from the id (SDM 11.12.10.2). */
+static void ldr_reset(struct vlapic *l)
+{
+    uint32_t id = l->config.id;
+
+    l->ldr = l->base & APIC_BASE_EXTD ? id >> 4 << 16 | 1u << (id & 0xf) : 0;
+}
+
+/* A LAPIC that comes into a mode has the id that it was made with. */
 static void mode_update(struct vlapic *l)
 {
     bool x2apic = l->base & APIC_BASE_EXTD;
     uint32_t id = l->config.id;
 
-    l->id = x2apic ? id : (uint8_t)id;
-    l->ldr = x2apic ? id >> 4 << 16 | 1u << (id & 0xf) : 0;
+    __atomic_store_n(&l->id, x2apic ? id : (uint8_t)id, __ATOMIC_RELAXED);
+    ldr_reset(l);
     accepting_update(l);
     vlapic_page_mode(l);
 }
@@ -310,14 +318,16 @@ static void mode_update(struct vlapic *l)
 void vlapic_receive_init(struct vlapic *l)
 {
     state_reset(l);
-    mode_update(l);
+    ldr_reset(l);
+    vlapic_page_mode(l);
 }
 
 void vlapic_reset(struct vlapic *l)
 {
     l->base = VLAPIC_BASE | APIC_BASE_EN | (l->config.bsp ? APIC_BASE_BSP : 0);
     l->eoi_flag = NULL; /* what it pointed to is another system's now */
-    vlapic_receive_init(l);
+    state_reset(l);
+    mode_update(l);
 }
 
 /* Of the modes (EN, EXTD): 00 -> 10 -> 11 -> 00 and 10 -> 00 (SDM figure 11-27). */

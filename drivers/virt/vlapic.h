@@ -35,6 +35,7 @@ struct vlapic_config {
     bool bsp;
     bool x2apic, tsc_deadline;  /* offered to the guest */
     uint32_t phys_bits;         /* of the guest's physical addresses */
+    bool *renamed;              /* set when the guest gives a LAPIC another id; the VM's */
     struct timer_queue *timers; /* the vCPU's own: runs without a lock */
     uint64_t (*tsc)(void *ctx); /* the guest's */
     /* Has vlapic_deadline_due called as soon as the guest's TSC is there, once; UINT64_MAX: not any more. */
@@ -58,7 +59,7 @@ struct vlapic {
     uint8_t tpr, ppr;
     uint8_t serviced; /* the highest vector in ISR, 0 if none */
     bool accepting;   /* enabled in APIC_BASE and SVR: read by any core */
-    uint32_t id;      /* as the present mode shows it, shifted down */
+    uint32_t id;      /* as the present mode shows it, shifted down: read by any core */
     uint32_t ldr;     /* xAPIC: 8 bits, shifted down; x2APIC: 32 bits */
     uint32_t dfr, svr;
     uint32_t esr, errors; /* as read; collected since the last write of ESR (any core) */

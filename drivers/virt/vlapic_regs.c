@@ -27,6 +27,7 @@
 
 /* The bits of a register that can be written. In x2APIC mode, any other takes #GP. */
 static const uint32_t writable_bits[REG_COUNT] = {
+    [REG_ID] = 0xff000000,
     [REG_TPR] = 0xff,
     [REG_LDR] = 0xff000000,
     [REG_DFR] = 0xf0000000,
@@ -193,6 +194,14 @@ static void esr_write(struct vlapic *l)
     l->esr = __atomic_exchange_n(&l->errors, 0, __ATOMIC_RELAXED);
 }
 
+/* Whether software may change it depends on the processor (SDM 11.4.6); several LAPICs may then have one id. */
+static void id_write(struct vlapic *l, uint8_t id)
+{
+    if (id != l->id)
+        __atomic_store_n(l->config.renamed, true, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&l->id, id, __ATOMIC_SEQ_CST);
+}
+
 /* A register that is writable in both modes, ICR excepted; the value's bits are allowed. */
 static void reg_write(struct vlapic *l, uint64_t reg, uint32_t value, uint64_t now)
 {
@@ -223,16 +232,19 @@ static void reg_write(struct vlapic *l, uint64_t reg, uint32_t value, uint64_t n
 
 void vlapic_xapic_write(struct vlapic *l, uint64_t reg, uint32_t value, uint64_t now)
 {
-    uint64_t own = BIT(REG_LDR) | BIT(REG_DFR) | BIT(REG_ICR_HIGH);
+    uint64_t own = BIT(REG_ID) | BIT(REG_LDR) | BIT(REG_DFR) | BIT(REG_ICR_HIGH);
 
     if (!reg_exists(WRITABLE | own, reg)) {
-        /* ID, VERSION, PPR and the like are read-only, which is no error. */
+        /* VERSION, PPR and the like are read-only, which is no error. */
         if (!reg_exists(XAPIC_READABLE, reg))
             vlapic_error(l, ESR_REGISTER);
         return;
     }
     value &= writable_bits[reg];
     switch (reg) {
+    case REG_ID:
+        id_write(l, (uint8_t)(value >> 24));
+        break;
     case REG_LDR:
         l->ldr = value >> 24;
         break;

@@ -15,6 +15,7 @@
 #define ADDS         20000
 #define TIMER_VECTOR 0x66
 #define TIMER_US     2000
+#define OTHER_ID     0x41
 
 static const char *mode; /* "xapic" or "x2apic": the middle of the names */
 
@@ -38,13 +39,23 @@ static void job_nothing(uint32_t cpu)
     (void)cpu;
 }
 
+/* A job on all but this one, whose ids may not be theirs now. */
+static void others_do(smp_job job)
+{
+    for (uint32_t i = 1; i < smp_count; i++)
+        smp_cpus[i].job = job;
+    ipi_send(0, ICR_OTHERS | ICR_ASSERT | SMP_WAKE_VECTOR);
+    for (uint32_t i = 1; i < smp_count; i++)
+        check("smp.others-end", smp_end(i));
+}
+
 /* After this each CPU has taken what was pending. */
 static void settle(void)
 {
     __asm__ volatile("sti; nop; nop" ::: "memory");
     delay_us(SETTLE_US);
     __asm__ volatile("cli" ::: "memory");
-    smp_each(job_nothing);
+    others_do(job_nothing);
 }
 
 /* Sends one and gives the set of CPUs that got it; one that got more than one makes it all ones. */
@@ -117,6 +128,29 @@ static void test_physical(void)
     expect_in_mode("physical-nmi-wrong", each_alone(dest_physical, ICR_NMI, NMI), 0);
     expect_in_mode("physical-broadcast", who_gets(broadcast(), 0, VECTOR), all_cpus());
     expect_in_mode("physical-nobody", who_gets(broadcast() - 1, 0, VECTOR), 0);
+}
+
+/* Another id, with which all but the first CPU are found by one message; and back, when what came is counted. */
+static void job_rename(uint32_t cpu)
+{
+    (void)cpu;
+    lapic_write(LAPIC_ID, OTHER_ID << 24);
+}
+
+static void job_name_back(uint32_t cpu)
+{
+    lapic_write(LAPIC_ID, cpu << 24);
+}
+
+static void test_ids(void)
+{
+    uint64_t others = all_cpus() & ~1ull;
+
+    others_do(job_rename);
+    expect_in_mode("id-written", who_gets(OTHER_ID, 0, VECTOR), others);
+    expect_in_mode("id-gone", who_gets(1, 0, VECTOR), 0);
+    others_do(job_name_back);
+    expect_in_mode("id-back", who_gets(1, 0, VECTOR), others & 2);
 }
 
 /* -- logical destinations ----------------------------------------------------------------------------------------- */
@@ -390,6 +424,7 @@ static void test_mode(const char *name)
     if (lapic_is_x2apic()) {
         test_x2apic_logical();
     } else {
+        test_ids();
         test_flat();
         test_cluster();
     }

@@ -4,6 +4,7 @@
 #include "tests/fuzz/device.h"
 
 static struct vlapic apic;
+static bool renamed;
 static uint8_t flag;      /* that EOI can be left out */
 static struct vapic page; /* half of the runs have a CPU that delivers interrupts itself */
 
@@ -195,6 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .x2apic = true,
         .tsc_deadline = true,
         .phys_bits = 40,
+        .renamed = &renamed,
         .timers = &fuzz_timers,
         .tsc = tsc,
         .alarm = note_alarm,

@@ -212,8 +212,10 @@ static void test_writes_that_exit(void **state)
     assert_int_equal(mmio_read(0x310), 5u << 24);
     guest_writes(0x350, 0xffffffff);
     assert_int_equal(page_read(0x350), 0x1a7ff);
-    guest_writes(0x20, 0x77000000); /* read-only */
-    assert_int_equal(page_read(0x20), 3u << 24);
+    guest_writes(0x30, 0x77000000); /* read-only */
+    assert_int_equal(page_read(0x30), 0x50014);
+    guest_writes(0x20, 0x12345678);
+    assert_int_equal(page_read(0x20), 0x12000000);
     guest_writes(0xd0, 0x12345678);
     assert_int_equal(page_read(0xd0), 0x12000000);
     mmio_write(0x350, 0x700); /* by way of the model */

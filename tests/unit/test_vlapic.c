@@ -185,7 +185,7 @@ static void test_errors(void **state)
     vlapic_post(&apic, 15, false);
     mmio_read(0x3f0);
     mmio_write(0x40, 1);
-    mmio_write(0x20, 0xff000000); /* read-only, no error */
+    mmio_write(0x30, 0xff000000); /* read-only, no error */
     mmio_write(0x280, 0);
     assert_int_equal(mmio_read(0x280), 0xc0);
     /* The error's own vector is illegal: no endless chain. */
@@ -193,6 +193,29 @@ static void test_errors(void **state)
     vlapic_post(&apic, 2, false);
     mmio_write(0x280, 0);
     assert_int_equal(mmio_read(0x280), 0x40);
+}
+
+/* It stays at INIT, and goes with the mode (as KVM has it). */
+static void test_id(void **state)
+{
+    (void)state;
+    mmio_write(0x20, 3u << 24);
+    assert_false(renamed);
+    mmio_write(0x20, 0x12345678);
+    assert_true(renamed);
+    assert_int_equal(mmio_read(0x20), 0x12000000);
+    assert_true(vlapic_accepts(&apic, 0x12, APIC_PHYSICAL));
+    assert_false(vlapic_accepts(&apic, 3, APIC_PHYSICAL));
+    vlapic_receive_init(&apic);
+    assert_int_equal(mmio_read(0x20), 0x12000000);
+    enter_x2apic();
+    assert_int_equal(msr_read(0x02), 3);
+    assert_true(vlapic_accepts(&apic, 3, APIC_PHYSICAL));
+    vlapic_reset(&apic);
+    mmio_write(0x20, 0x7000000);
+    assert_true(vlapic_set_base(&apic, apic.base & ~APIC_BASE_EN));
+    assert_true(vlapic_set_base(&apic, apic.base | APIC_BASE_EN));
+    assert_int_equal(mmio_read(0x20), 3u << 24);
 }
 
 static void test_mmio_widths(void **state)
@@ -487,6 +510,7 @@ int main(void)
         cmocka_unit_test_setup(test_random_priorities, start),
         cmocka_unit_test_setup(test_ipis, start),
         cmocka_unit_test_setup(test_errors, start),
+        cmocka_unit_test_setup(test_id, start),
         cmocka_unit_test_setup(test_mmio_widths, start),
         cmocka_unit_test_setup(test_mode_transitions, start),
         cmocka_unit_test_setup(test_init_keeps_the_mode, start),

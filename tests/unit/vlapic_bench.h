@@ -13,6 +13,7 @@ static uint32_t messages, kicks, eois, notes;
 static uint8_t eoi_vector;
 static struct vapic *shared; /* NULL: as on a CPU that delivers nothing itself */
 static uint64_t tsc_adjust, alarm_at;
+static bool renamed;
 
 static inline uint64_t bench_tsc(void)
 {
@@ -82,6 +83,7 @@ static inline void make_apic(uint32_t id)
         .x2apic = true,
         .tsc_deadline = true,
         .phys_bits = 40,
+        .renamed = &renamed,
         .timers = &bench_timers,
         .tsc = note_tsc,
         .alarm = note_alarm,
@@ -138,6 +140,7 @@ static inline int start(void **state)
     bench_start(1000 * NS_PER_SEC);
     make_apic(3);
     messages = kicks = eois = 0;
+    renamed = false;
     tsc_adjust = 0;
     alarm_at = TIMER_NEVER;
     mmio_write(0xf0, 0x1ff);
