@@ -1,5 +1,6 @@
 """VMs that do anything at all (guests/payload/chaos), beside one that must not notice: counted, judged and told how to repeat them."""
 import re
+import signal
 
 import pexpect
 from keel import parse_events
@@ -10,6 +11,9 @@ TRIES = 5       # resets of all VMs for that
 STALLED = 4     # heartbeats without a line of a VM: it is where only a reset ends it
 LAST = 60       # lines of a failure
 
+# How QEMU itself dies when its translator doesn't know what to do; not SIGKILL, by which others end it.
+OWN_FAULT = [signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP]
+
 # What may become of such a guest. Anything else, a refused entry above all, is a fault of Keel's.
 ENDS = [
     r"triple fault$",
@@ -17,7 +21,12 @@ ENDS = [
     r"an instruction that can't be decoded touched a device$",
     r"the guest's (?:code is|page tables are) where there is no memory, at 0x",
     r"the guest's write goes where there is no memory, at 0x",
+    r"the guest is in real mode, and this CPU has no unrestricted guest ",
 ]
+
+
+class EmulatorDied(Exception):
+    """Of a fault of its own, with all that is on the machine."""
 
 
 class Guest:
@@ -32,19 +41,24 @@ class Guest:
 
 
 class Chaos:
-    def __init__(self, machine, names):
-        self.machine = machine
-        self.guests = {name: Guest(name) for name in names}
-        self.rest = ""
-        self.answers = []
-        self.asked = 0
-        self.beats = {}         # microseconds late, by number
+    def __init__(self, names):
+        self.names = names
         self.did = 0            # steps that were told of
         self.batches = 0
         self.ends = {}          # how often VMs ended in which way
         self.crashes = {}       # the same for reasons
         self.vectors = {}       # what ended the steps of batches that came to their end
         self.resets = 0
+        self.deaths = 0         # of emulators
+
+    def take(self, machine):
+        """The first machine, or another one after that."""
+        self.machine = machine
+        self.guests = {name: Guest(name) for name in self.names}
+        self.rest = ""
+        self.answers = []
+        self.asked = 0
+        self.beats = {}         # microseconds late, by number
 
     # The stream.
 
@@ -101,11 +115,27 @@ class Chaos:
         except pexpect.TIMEOUT:
             return ""
         except (pexpect.EOF, OSError):
-            self.fail("the machine ended, status %s" % self.machine.wait(5))
+            self.ended()
+
+    def send(self, text):
+        try:
+            self.machine.send(text)
+        except OSError:
+            pass    # there is no machine any more: read() comes to that when it has read what was said before
+
+    def ended(self):
+        """Whose fault it was: Keel ends in no other way than by itself (a triple fault of the machine: status 0)."""
+        status = self.machine.wait(20)
+        own = self.machine.name == "qemu-svm" and status is not None and -status in OWN_FAULT
+        if not own or self.machine.timed_out or "event=panic" in self.rest:
+            self.fail("the machine ended, status %s" % status)
+        raise EmulatorDied("QEMU itself died by signal %d" % -status)
+
+    def where(self):
+        return "; ".join("%s after %s" % (guest.name, guest.at) for guest in self.guests.values())
 
     def fail(self, what):
-        where = "; ".join("%s after %s" % (guest.name, guest.at) for guest in self.guests.values())
-        raise AssertionError("%s; %s:\n%s" % (what, where, self.machine.tail(LAST)))
+        raise AssertionError("%s; %s:\n%s" % (what, self.where(), self.machine.tail(LAST)))
 
     def pump(self):
         tries = 0
@@ -123,12 +153,12 @@ class Chaos:
         for guest in self.guests.values():
             if guest.state == "running":
                 self.resets += 1
-                self.machine.send("vm reset %s\r" % guest.name)
+                self.send("vm reset %s\r" % guest.name)
 
     def ask(self, command):
         self.asked += 1
         begin, end = len(self.answers), "there is no command end%d;" % self.asked
-        self.machine.send("%s\rend%d\r" % (command, self.asked))
+        self.send("%s\rend%d\r" % (command, self.asked))
         while not any(line.startswith(end) for line in self.answers[begin:]):
             self.pump()
         return [line for line in self.answers[begin:] if not line.startswith(end)]
@@ -164,9 +194,12 @@ class Chaos:
     def audit(self):
         return pairs(self.ask("audit")[-1])
 
-    def gaps(self):
-        return sorted(set(range(min(self.beats), self.beat() + 1)) - set(self.beats))
+    def check_beats(self, late_ms):
+        """All of them came, and in time."""
+        gaps = set(range(min(self.beats, default=0), self.beat())) - set(self.beats)
+        assert not gaps, sorted(gaps)
+        assert max(self.beats.values(), default=0) <= 1000 * late_ms
 
     def told(self):
-        return "%d steps in %d batches; resets of VMs that stood still: %d; ends: %s; crashes: %s; steps' ends: %s" % (
-            self.did, self.batches, self.resets, self.ends, self.crashes, self.vectors)
+        return "%d steps in %d batches; deaths of QEMU itself: %d; resets of VMs that stood still: %d; ends: %s; crashes: %s; steps' ends: %s" % (
+            self.did, self.batches, self.deaths, self.resets, self.ends, self.crashes, self.vectors)
