@@ -9,6 +9,7 @@ from monitor import pairs
 QUIET = 10      # seconds of QEMU's without any line at all: a VM makes exits of the slowest kind, and the clock hardly goes on
 TRIES = 5       # resets of all VMs for that
 STALLED = 4     # heartbeats without a line of a VM: it is where only a reset ends it
+WAITED = 100    # the same while others' crash reports are written, one after the other, and its own may be among them
 LAST = 60       # lines of a failure
 
 # How QEMU itself dies when its translator doesn't know what to do; not SIGKILL, by which others end it.
@@ -35,7 +36,8 @@ class Guest:
     def __init__(self, name):
         self.name = name
         self.state = "stopped"
-        self.said = 0       # the heartbeat at which it was last heard of
+        self.said = 0       # the heartbeat at which it was last heard of, or might have been
+        self.heard = 0      # at which it was
         self.step = 0       # of its batch
         self.at = ""        # the same with the seed, as it said it
 
@@ -66,7 +68,7 @@ class Chaos:
         return max(self.beats, default=0)
 
     def guest_line(self, guest, text):
-        guest.said = self.beat()
+        guest.said = guest.heard = self.beat()
         # It may have left something in the line before.
         match = re.search(r"chaos seed=(0x[0-9a-f]+) step=(\d+)$", text)
         if match:
@@ -92,7 +94,7 @@ class Chaos:
             for other in self.guests.values():
                 other.said = self.beat()
         if guest and event["event"] == "vm":
-            guest.state, guest.said = event["state"], self.beat()
+            guest.state, guest.said, guest.heard = event["state"], self.beat(), self.beat()
             if "reason" in event:
                 self.ends[event["reason"]] = self.ends.get(event["reason"], 0) + 1
 
@@ -165,15 +167,18 @@ class Chaos:
 
     # The run.
 
+    def stands_still(self, guest):
+        if any(other.state == "crashing" for other in self.guests.values()):
+            return self.beat() > guest.heard + WAITED
+        return self.beat() > guest.said + STALLED
+
     def watch(self, guest):
         """One that has switched itself off, or sleeps for good, begins anew."""
         if guest.state == "stopped":
             guest.state = "running"
             self.ask("vm start " + guest.name)
-        elif any(other.state == "crashing" for other in self.guests.values()):
-            pass
-        elif guest.state == "running" and self.beat() > guest.said + STALLED:
-            guest.said = self.beat()
+        elif guest.state == "running" and self.stands_still(guest):
+            guest.said = guest.heard = self.beat()
             self.resets += 1
             self.ask("vm reset " + guest.name)
 
