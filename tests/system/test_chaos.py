@@ -10,9 +10,9 @@ from chaos import Chaos, EmulatorDied
 from keel import vm_output
 
 # In `make test`: some twenty seconds of a core.
-STEPS = {"svm": 1500, "vmx": 5000}
+STEPS = {"svm": 1500, "vmx": 3000}
 LATE_MS = {"svm": 50, "vmx": 200}
-DEATHS = 5000   # steps for each death of the emulator itself that may be, beside the first three
+DEATHS = 2500   # steps for each death of the emulator itself that may be, beside the first three
 SEED = 1        # of the runs that have to be alike
 
 KINDS = {
