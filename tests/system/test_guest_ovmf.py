@@ -4,7 +4,7 @@ import re
 import images
 import virtio
 import vms
-from test_guest_firmware import boot
+from test_guest_firmware import boot, on_screen
 
 OVMF = "/usr/share/ovmf/OVMF.fd"
 CONFIGURATION = "[vm uefi]\nfirmware = OVMF.fd\nmemory = %s\n%s\n"
@@ -31,7 +31,7 @@ def test_cdrom(machine, tmp_path):
                 "dd if=/dev/sr0 bs=2048 skip=16 count=1 2>/dev/null | dd bs=1 skip=1 count=5 2>/dev/null", "echo")
     disc = images.linux_iso("console=ttyS0 quiet " + virtio.run(*commands), efi=True, initrd=virtio.initrd(tmp_path))
     keel = boot(machine, tmp_path, CONFIGURATION % ("512M", "cdrom = disc.iso"), [(OVMF, "OVMF.fd"), (disc, "disc.iso")])
-    keel.machine.expect("GRUB", 120)
+    keel.machine.expect(on_screen("GRUB"), 120)
     keel.linux_up()
     assert keel.finish() == "clean"
     output = "\n".join(vms.output(keel, "uefi"))

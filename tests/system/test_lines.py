@@ -90,7 +90,7 @@ def test_no_line_is_shared(machine, tmp_path, sections):
 @pytest.mark.only("qemu-svm", why=ONLY)
 def test_devices_are_shared(machine, tmp_path):
     """By the vCPUs of their VM: which shows that what is shared is seen."""
-    exits, found = storm(machine, tmp_path, [vm("a", cmdline="hog=port smp=2 for=5", vcpus=2)])
+    exits, found = storm(machine, tmp_path, [vm("a", cmdline="hog=port smp=2 for=10", vcpus=2)])
     assert min(exits) > 1000, exits
     assert any("exit_in+" in line for line in found), found
 
