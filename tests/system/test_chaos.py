@@ -10,7 +10,7 @@ from chaos import Chaos, EmulatorDied
 from keel import vm_output
 
 # In `make test`: some twenty seconds of a core.
-STEPS = {"svm": 1500, "vmx": 3000}
+STEPS = 3000    # in `make test`
 LATE_MS = {"svm": 50, "vmx": 200}
 DEATHS = 2500   # steps for each death of the emulator itself that may be, beside the first three
 SEED = 1        # of the runs that have to be alike
@@ -90,8 +90,10 @@ def carry_out(chaos, start, seed, steps, say):
 
 def test_random(kind, machine, tmp_path, capsys):
     """Keel refuses no entry, the other VM's heart beats on, nothing is lost."""
+    if kind.name == "qemu-svm" and not os.environ.get("KEEL_CHAOS_STEPS"):
+        pytest.skip("QEMU's translator may die of random code, or stand still: make fuzz")
     seed = int(os.environ.get("KEEL_CHAOS_SEED") or SEED)
-    steps = int(os.environ.get("KEEL_CHAOS_STEPS") or STEPS[kind.vendor])
+    steps = int(os.environ.get("KEEL_CHAOS_STEPS") or STEPS)
     chaos = Chaos(KINDS)
     begin = time.monotonic()
 
