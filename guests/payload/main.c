@@ -68,19 +68,6 @@ static const char *option_find(const char *key)
     return NULL;
 }
 
-bool list_has(const char *list, const char *name)
-{
-    size_t len = str_len(name);
-
-    while (*list && *list != ' ') {
-        if (str_starts(list, name) && (list[len] == ',' || list[len] == ' ' || list[len] == 0))
-            return true;
-        while (*list && *list != ' ' && *list++ != ',')
-            ;
-    }
-    return false;
-}
-
 /* The number behind `key=`. */
 static uint32_t option_number(const char *key, uint32_t otherwise)
 {

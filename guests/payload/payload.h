@@ -58,6 +58,21 @@ static inline uint64_t trap_vector(void)
 #define TRAPPING(insn)                                                                                       \
     "movq $1f, trap_resume\n\tmovq $0f, trap_at\n0:\t" insn "\n1:\tmovq $0, trap_resume\n\t"
 
+/* Writes a control register; gives the vector of the trap. */
+static inline uint64_t cr0_trap(uint64_t value)
+{
+    trap_begin();
+    __asm__ volatile(TRAPPING("mov %0, %%cr0") : : "r"(value) : "memory");
+    return trap_vector();
+}
+
+static inline uint64_t cr8_trap(uint64_t value)
+{
+    trap_begin();
+    __asm__ volatile(TRAPPING("mov %0, %%cr8") : : "r"(value) : "memory");
+    return trap_vector();
+}
+
 /* Runs an instruction without operands and gives its vector. */
 #define TRAP_OF(insn)                                                                                        \
     ({                                                                                                       \

@@ -7,7 +7,7 @@ PAYLOAD_CFLAGS := $(filter-out -mcmodel=kernel,$(CFLAGS)) -mcmodel=small
 PAYLOAD_IMAGES := build/payload/exits.bz build/payload/chaos.bz
 
 # The one that does anything at all shares its first instructions and its report.
-CHAOS_SOURCES := $(sort $(wildcard guests/payload/chaos/*.c)) $(addprefix guests/payload/,known.c machine.c report.c trap.c) \
+CHAOS_SOURCES := $(sort $(wildcard guests/payload/chaos/*.c)) $(addprefix guests/payload/,known.c list.c machine.c report.c trap.c) \
 	core/lib/format.c core/lib/mem.c core/lib/string.c
 CHAOS_ASM := $(addprefix build/payload/obj/,guests/payload/start.o guests/payload/chaos/enter.o core/x86/traps.o)
 

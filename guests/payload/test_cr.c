@@ -6,20 +6,6 @@
 
 #define IPI_VECTOR 0x43
 
-static uint64_t cr0_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr0") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
-static uint64_t cr8_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr8") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
 static uint64_t read_cr8(void)
 {
     uint64_t v;

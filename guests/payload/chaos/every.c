@@ -52,20 +52,6 @@ static void group_end(void)
 
 /* -- control registers -------------------------------------------------------------------------------------------- */
 
-static uint64_t cr0_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr0") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
-static uint64_t cr8_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr8") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
 /* SDM volume 3, 2.5; AMD volume 2, 3.1.1. Reserved bits of the lower half are ignored, and by QEMU's own CPU those of the upper. */
 static uint64_t cr0_wanted(uint64_t value)
 {

@@ -22,19 +22,6 @@ static const char *option_find(const char *key)
     return NULL;
 }
 
-bool list_has(const char *list, const char *name)
-{
-    size_t len = str_len(name);
-
-    while (*list && *list != ' ') {
-        if (str_starts(list, name) && (list[len] == ',' || list[len] == ' ' || list[len] == 0))
-            return true;
-        while (*list && *list != ' ' && *list++ != ',')
-            ;
-    }
-    return false;
-}
-
 static uint32_t digit_of(char c)
 {
     return c >= '0' && c <= '9' ? (uint32_t)(c - '0') : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a') + 10 : 16;
