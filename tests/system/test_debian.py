@@ -11,6 +11,8 @@ import virtio
 import vms
 from backends.machine import TOP
 
+pytestmark = pytest.mark.cores_at_once
+
 GUEST = os.path.join(TOP, "build", "guest")
 LONG = bool(os.environ.get("KEEL_SOAK_SECONDS"))     # `make soak`
 PROGRAM = 'int printf(const char *, ...); int main(void) { printf("compiled-%d", 6 * 7); return 0; }'

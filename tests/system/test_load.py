@@ -12,6 +12,8 @@ import pytest
 import vms
 from test_smp import complaints, cpus_online, has_steady_tsc
 
+pytestmark = pytest.mark.cores_at_once
+
 RT = os.path.join(images.TOP, "build", "guest", "rt.gz")
 STRESS = os.path.join(images.TOP, "build", "guest", "stress.gz")
 

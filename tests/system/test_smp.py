@@ -6,6 +6,8 @@ import vms
 from keel import vm_output
 from vms import linux, vm
 
+pytestmark = pytest.mark.cores_at_once
+
 # What a kernel says when a CPU, its clock or its timers are not what they should be.
 COMPLAINTS = re.compile(r"stall|soft lockup|hard LOCKUP|rcu: INFO|Marking clocksource|clocksource.*(unstable|skew)|"
                         r"TSC.*(unstable|warp)|BUG:|WARNING:|Call Trace|hung task|NOHZ.*local_softirq|"
