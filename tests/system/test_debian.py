@@ -89,8 +89,8 @@ def test_login(kind, machine, tmp_path):
     if LONG:
         disks.append("tools.img,ro")
         files.append((os.path.join(GUEST, "tools.img"), "tools.img"))
-    keel = boot(machine, tmp_path, image, [section("debian", disks)], files, cores=1 if kind.name == "bochs-vmx" else 2, memory=1024 if LONG else 768,
-                limit=3600 if LONG else 600)
+    keel = boot(machine, tmp_path, image, [section("debian", disks)], files, cores=1 if LONG or kind.name == "bochs-vmx" else 2,
+                counted=LONG, memory=1024 if LONG else 768, limit=3600 if LONG else 600)
     keel.machine.expect("debian login: ", 300)
     system = System(keel).login()
     assert system.run("nproc").split()[-1] == "2"
