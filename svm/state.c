@@ -91,6 +91,9 @@ void svm_state_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_s
     /* VMRUN refuses a CS that is both 64-bit and 32-bit; no descriptor load gives one either. */
     if (seg == SEG_CS && (attr & VMCB_ATTR_L))
         attr &= (uint16_t)~VMCB_ATTR_DB;
+    /* QEMU keeps a TR that isn't marked busy, and ends itself when 32-bit code of ring 3 is interrupted with another. */
+    if (seg == SEG_TR && svm_on_tcg)
+        attr &= (uint16_t)~VMCB_ATTR_BUSY;
     *out = (struct vmcb_segment){
         .base = in->base, .limit = in->limit, .selector = in->selector, .attr = attr};
     if (seg == SEG_SS)

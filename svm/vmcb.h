@@ -14,8 +14,9 @@ struct vmcb_segment {
     uint64_t base;
 };
 
-#define VMCB_ATTR_L  BIT(9)
-#define VMCB_ATTR_DB BIT(10)
+#define VMCB_ATTR_BUSY BIT(1) /* of a TSS */
+#define VMCB_ATTR_L    BIT(9)
+#define VMCB_ATTR_DB   BIT(10)
 
 struct vmcb {
     /* Control area (table B-1) */

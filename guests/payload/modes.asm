@@ -126,6 +126,11 @@ compatibility:
         record [WINDOW]
         cpuid
 
+; The tasks' switches were the CPU's. What LTR loads, perhaps by a hypervisor's hand, has the stack for an interrupt gate, too.
+        and byte [modes_gdt + MAIN + 5], ~2
+        mov eax, MAIN
+        ltr ax
+
 ; #GP through an interrupt gate brings it back.
         mov eax, [modes_gate]
         mov [modes_idt + 13 * 8], eax
