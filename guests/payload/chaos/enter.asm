@@ -1,9 +1,9 @@
 ; Into the sandbox and out of it again, whatever became of the CPU there. In long mode every vector has a stack of its own (IST);
-; in protected mode every gate is a task gate, so that nothing of the state at a fault is needed; in real mode the handlers are in
+; in protected mode every gate but NMI's is a task gate, so that nothing of the state at a fault is needed; in real mode the handlers are in
 ; low memory. All ways end behind the call of chaos_enter.
 
         extern chaos_area, chaos_runner_cr3, chaos_idt_pointer, chaos_gdt_pointer, chaos_task_idt_pointer
-        global chaos_enter, chaos_stubs, chaos_task_entry, chaos_low, chaos_low_end, chaos_low_handler, chaos_low_registers
+        global chaos_enter, chaos_stubs, chaos_task_entry, chaos_nmi, chaos_low, chaos_low_end, chaos_low_handler, chaos_low_registers
 
 CODE64 equ 0x08                         ; selectors: chaos.h
 DATA equ 0x10
@@ -213,6 +213,17 @@ legacy:
 chaos_task_entry:
         mov edi, 0x101
         jmp recover
+
+; The watchdog's, which often comes late, when other VMs have had their turns: on the way out of the sandbox it must find no task that is
+; busy. Where there is no stack for it, that is a double fault, and the task's again.
+chaos_nmi:
+        cmp dword [esp + 4], CODE32
+        jne chaos_task_entry
+        cmp dword [esp], IMAGE
+        jb chaos_task_entry
+        cmp dword [esp], IMAGE_END
+        jae chaos_task_entry
+        iretd
 
 ; Out of real mode, where EDI is 102H.
 recover:

@@ -20,6 +20,8 @@
 #define CR0_BASE    (CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_PE)
 #define CR4_BASE    (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 #define COM1        0x3f8
+#define PIT_MODE    0x20 /* counter 0, its upper byte, mode 0; nothing comes before there is a count */
+#define WATCHDOG    3    /* counts of 256 until its NMI: 0.6 ms */
 #define TSS32_CR3   7 /* numbers of words */
 #define TSS32_EIP   8
 #define TSS32_FLAGS 9
@@ -40,7 +42,7 @@ struct area chaos_area __attribute__((aligned(PAGE_SIZE)));
 struct table_pointer chaos_gdt_pointer = {sizeof chaos_area.gdt - 1, (uint64_t)chaos_area.gdt};
 struct table_pointer chaos_idt_pointer, chaos_task_idt_pointer;
 uint64_t chaos_runner_cr3;
-extern const uint8_t chaos_stubs[], chaos_task_entry[], chaos_low[], chaos_low_end[];
+extern const uint8_t chaos_stubs[], chaos_task_entry[], chaos_nmi[], chaos_low[], chaos_low_end[];
 extern const char chaos_low_handler[], chaos_low_registers[]; /* offsets */
 
 typedef uint64_t table[512];
@@ -187,6 +189,7 @@ static void gates_init(void)
                      (stub >> 16 & 0xffff) << 48 | (i & 1 ? GATE_USER : 0);
         task_idt[i] = CHAOS_RECOVERY << 16 | TASK_GATE | (i & 1 ? GATE_USER : 0);
     }
+    task_idt[2] = ((uint64_t)chaos_nmi & 0xffff) | CHAOS_CODE32 << 16 | GATE_64 | ((uint64_t)chaos_nmi >> 16) << 48;
     chaos_idt_pointer = (struct table_pointer){sizeof idt - 1, (uint64_t)idt};
     chaos_task_idt_pointer = (struct table_pointer){sizeof task_idt - 1, (uint64_t)task_idt};
 }
@@ -295,20 +298,29 @@ static uint64_t tables_of(const struct chaos_step *step)
     return (uint64_t)(step->devices ? sandbox.legacy : ram.legacy);
 }
 
+/* NMIs have a stack in this task alone. */
+static void task_load(void)
+{
+    memcpy(chaos_area.gdt, clean_gdt, sizeof clean_gdt);
+    load_gdt(&chaos_gdt_pointer);
+    load_task(CHAOS_TSS64);
+}
+
 uint64_t chaos_run(struct chaos_step *step)
 {
     uint64_t vector;
 
     step->cr3 = tables_of(step);
     tasks_reset(step->cr3);
-    memcpy(chaos_area.gdt, clean_gdt, sizeof clean_gdt);
     if (step->kind != CHAOS_LONG)
         low_prepare(step);
-    load_gdt(&chaos_gdt_pointer);
-    load_task(CHAOS_TSS64);
+    task_load();
     __asm__ volatile("lldt %w0" : : "r"(CHAOS_LDT64));
-    outb(0x40, 8); /* the watchdog's NMI, in two milliseconds */
+    outb(0x40, WATCHDOG);
     vector = chaos_enter(step);
+    tasks_reset(step->cr3);
+    task_load();
+    outb(0x43, PIT_MODE);
     cpu_reset();
     if (vector >= 32 && vector < 256)
         LAPIC_MMIO[4 * LAPIC_EOI] = 0;
@@ -337,7 +349,7 @@ void chaos_devices(void)
     }
     outb(0x21, 0xff);
     outb(0xa1, 0xff);
-    outb(0x43, 0x20); /* counter 0, its upper byte, mode 0 */
+    outb(0x43, PIT_MODE);
     outb(COM1 + 3, 3);
     outb(COM1 + 1, 0);
     outb(COM1 + 4, 3);

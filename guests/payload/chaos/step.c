@@ -95,6 +95,21 @@ static void fatal_remove(uint8_t *at, uint32_t n)
     }
 }
 
+/* New tables and page tables are nearly always the end of the VM, and to start it anew takes longer than hundreds of steps: one in eight. */
+static void endings_thin(uint8_t *at, uint32_t n)
+{
+    for (uint32_t i = 0; i + 2 < n; i++) {
+        uint8_t reg = at[i + 2] >> 3 & 7;
+
+        if (at[i] != 0x0f || chaos_once_in(8))
+            continue;
+        if (at[i + 1] == 0x22 && reg == 3)
+            at[i + 1] = 0x20; /* MOV from CR3 */
+        else if (at[i + 1] == 0x01 && at[i + 2] < 0xc0 && (reg == 2 || reg == 3))
+            at[i + 2] ^= 0x10; /* SGDT, SIDT */
+    }
+}
+
 /* What follows an access to a device would find the same registers, and not much can be carried out there. */
 static void code_make(uint8_t *at, struct chaos_step *step)
 {
@@ -108,6 +123,7 @@ static void code_make(uint8_t *at, struct chaos_step *step)
             n += chaos_instruction(at + n, step);
     memset(at + n, INT3, CODE_BYTES - n);
     fatal_remove(at, CODE_BYTES);
+    endings_thin(at, n);
 }
 
 /* Without paging most pointers stay where there is RAM. */
