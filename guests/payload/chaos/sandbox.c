@@ -22,7 +22,7 @@
 #define COM1        0x3f8
 #define PIT_MODE    0x20 /* counter 0, its upper byte, mode 0; nothing comes before there is a count */
 #define WATCHDOG    3    /* counts of 256 until its NMI: 0.6 ms */
-#define TSS32_CR3   7 /* numbers of words */
+#define TSS32_CR3   7    /* numbers of words */
 #define TSS32_EIP   8
 #define TSS32_FLAGS 9
 #define TSS32_ESP   14
@@ -189,7 +189,8 @@ static void gates_init(void)
                      (stub >> 16 & 0xffff) << 48 | (i & 1 ? GATE_USER : 0);
         task_idt[i] = CHAOS_RECOVERY << 16 | TASK_GATE | (i & 1 ? GATE_USER : 0);
     }
-    task_idt[2] = ((uint64_t)chaos_nmi & 0xffff) | CHAOS_CODE32 << 16 | GATE_64 | ((uint64_t)chaos_nmi >> 16) << 48;
+    task_idt[2] = ((uint64_t)chaos_nmi & 0xffff) | CHAOS_CODE32 << 16 | GATE_64 |
+                  ((uint64_t)chaos_nmi >> 16) << 48;
     chaos_idt_pointer = (struct table_pointer){sizeof idt - 1, (uint64_t)idt};
     chaos_task_idt_pointer = (struct table_pointer){sizeof task_idt - 1, (uint64_t)task_idt};
 }
