@@ -74,6 +74,8 @@ uint32_t chaos_access(uint8_t *code, struct chaos_step *step);
 /* The sandbox (sandbox.c) --------------------------------------------------------------------------------------- */
 
 void chaos_init(void);
+/* Copies what differs: where code was executed, a write is slow in an emulator that translates it. */
+void chaos_restore(void *to, const void *from, uint64_t len);
 void chaos_set_tf(uint32_t count); /* instructions with TF until the sandbox is left */
 void chaos_fill(void);             /* the arena, tables and descriptors, anew */
 uint64_t chaos_run(struct chaos_step *step);

@@ -217,14 +217,29 @@ static void tasks_reset(uint64_t cr3)
         a->recovery[TSS32_ES + i] = i == 1 ? CHAOS_CODE32 : DATA_SELECTOR;
 }
 
+void chaos_restore(void *to, const void *from, uint64_t len)
+{
+    uint8_t *at = to;
+    const uint8_t *want = from;
+    uint64_t i = 0;
+
+    for (; i + 8 <= len; i += 8)
+        if (get_le64(at + i) != get_le64(want + i))
+            put_le64(at + i, get_le64(want + i));
+    for (; i < len; i++)
+        at[i] = want[i];
+}
+
 /* -- real mode ---------------------------------------------------------------------------------------------------- */
 
 static void low_init(void)
 {
-    memcpy((void *)CHAOS_LOW, chaos_low, (size_t)(chaos_low_end - chaos_low));
+    uint32_t vector = (uint32_t)(CHAOS_LOW >> 4 << 16 | (uint64_t)chaos_low_handler), vectors[256];
+
     for (uint32_t i = 0; i < 256; i++)
-        put_le32((uint8_t *)(uint64_t)(4 * i),
-                 (uint32_t)(CHAOS_LOW >> 4 << 16 | (uint64_t)chaos_low_handler));
+        put_le32((uint8_t *)&vectors[i], vector);
+    chaos_restore(NULL, vectors, sizeof vectors);
+    chaos_restore((void *)CHAOS_LOW, chaos_low, (size_t)(chaos_low_end - chaos_low));
 }
 
 static void low_prepare(const struct chaos_step *step)
@@ -302,7 +317,7 @@ static uint64_t tables_of(const struct chaos_step *step)
 /* NMIs have a stack in this task alone. */
 static void task_load(void)
 {
-    memcpy(chaos_area.gdt, clean_gdt, sizeof clean_gdt);
+    chaos_restore(chaos_area.gdt, clean_gdt, sizeof clean_gdt);
     load_gdt(&chaos_gdt_pointer);
     load_task(CHAOS_TSS64);
 }

@@ -111,8 +111,9 @@ static void endings_thin(uint8_t *at, uint32_t n)
 }
 
 /* What follows an access to a device would find the same registers, and not much can be carried out there. */
-static void code_make(uint8_t *at, struct chaos_step *step)
+static void code_make(uint8_t *place, struct chaos_step *step)
 {
+    static uint8_t at[CODE_BYTES];
     uint32_t n = 0;
 
     step->devices = chaos_once_in(10);
@@ -124,6 +125,7 @@ static void code_make(uint8_t *at, struct chaos_step *step)
     memset(at + n, INT3, CODE_BYTES - n);
     fatal_remove(at, CODE_BYTES);
     endings_thin(at, n);
+    chaos_restore(place, at, CODE_BYTES);
 }
 
 /* Without paging most pointers stay where there is RAM. */
