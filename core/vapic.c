@@ -187,6 +187,14 @@ bool vapic_wakes(struct vapic *a)
     return can_interrupt(a, set_highest(a, VAPIC_IRR));
 }
 
+/* It is counted by who delivers it. */
+void vapic_accept(struct vapic *a, uint8_t vector)
+{
+    *set_register(a, VAPIC_IRR, vector) &= ~(uint32_t)BIT(vector % 32);
+    *set_register(a, VAPIC_ISR, vector) |= (uint32_t)BIT(vector % 32);
+    __atomic_fetch_sub(&a->accepted, 1, __ATOMIC_RELAXED);
+}
+
 uint8_t vapic_eoi(struct vapic *a)
 {
     uint8_t vector = set_highest(a, VAPIC_ISR);

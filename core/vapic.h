@@ -10,8 +10,11 @@
 
 #include "core/lib/types.h"
 
-/* Moved: in xAPIC mode, but not at the usual address. Interrupts are delivered, register accesses are the model's. */
-enum vapic_mode { VAPIC_OFF, VAPIC_XAPIC, VAPIC_X2APIC, VAPIC_MOVED };
+/*
+ * Off and trapped: the CPU delivers nothing; trapped: the registers are at the usual address, and all accesses exit. Moved: in
+ * xAPIC mode, but not at the usual address. Interrupts are delivered, register accesses are the model's.
+ */
+enum vapic_mode { VAPIC_OFF, VAPIC_TRAPPED, VAPIC_XAPIC, VAPIC_X2APIC, VAPIC_MOVED };
 
 /* Registers by number, the MMIO offset / 16. */
 #define VAPIC_REGS 0x40
@@ -31,6 +34,7 @@ struct vapic {
     uint64_t late[4]; /* level-triggered requests */
     uint32_t stale;   /* VAPIC_STALE_...; set from any core */
     enum vapic_mode mode;
+    bool manual; /* the CPU delivers nothing: the model does, and the back end injects; read by any core */
     uint64_t accepted; /* requests that weren't waiting already, since the vCPU was made; from any core */
 };
 _Static_assert(offsetof(struct vapic, requests) == PAGE_SIZE, "the descriptor begins a page");
@@ -93,6 +97,8 @@ void vapic_eoi_exits(const struct vapic *a, uint64_t map[4]);
 uint8_t vapic_ppr(const struct vapic *a);
 /* Is there an interrupt for which HLT ends? */
 bool vapic_wakes(struct vapic *a);
+/* Only if manual: IRR -> ISR. */
+void vapic_accept(struct vapic *a, uint8_t vector);
 /* Takes the highest vector out of ISR and returns it; 0 if there is none. */
 uint8_t vapic_eoi(struct vapic *a);
 bool vapic_is_level(const struct vapic *a, uint8_t vector);

@@ -25,6 +25,7 @@
 /* By enum vapic_mode. */
 static const uint32_t mode_proc2[] = {
     [VAPIC_OFF] = 0,
+    [VAPIC_TRAPPED] = PROC2_APIC_ACCESS,
     [VAPIC_XAPIC] = PROC2_APIC_ACCESS | PROC2_APIC_REGISTERS | PROC2_INTR_DELIVERY,
     [VAPIC_X2APIC] = PROC2_X2APIC | PROC2_APIC_REGISTERS | PROC2_INTR_DELIVERY,
     [VAPIC_MOVED] = PROC2_INTR_DELIVERY,
@@ -73,16 +74,23 @@ void apicv_init(const struct vmx_vcpu *v)
     }
 }
 
-/* With the mode, guest-physical accesses to the APIC-access page change their meaning (29.4.4.1). */
+/*
+ * Where the CPU delivers nothing, what changes TPR exits. Without the TPR shadow, all of the APIC-access page does, too; it
+ * must be there for every other of PROC2_MODES (27.2.1.1). With the mode, guest-physical accesses to that page change their
+ * meaning (29.4.4.1).
+ */
 static void mode_apply(struct vmx_vcpu *v, enum vapic_mode mode)
 {
     uint32_t pin = vmx.controls.pin, proc2 = (uint32_t)vmread(VMCS_PROC2_CONTROLS);
+    bool delivers = mode > VAPIC_TRAPPED;
     const void *bitmap = mode == VAPIC_X2APIC ? vmx.msr_bitmap_x2apic : vmx.msr_bitmap;
 
     v->apic_mode = (uint8_t)mode;
+    proc_control_set(v, PROC_TPR_SHADOW, delivers);
+    proc_control_set(v, PROC_CR8_LOAD | PROC_CR8_STORE, !delivers);
     vmwrite(VMCS_PROC2_CONTROLS, (proc2 & ~(uint32_t)PROC2_MODES) | mode_proc2[mode]);
     if (cap(CAP_POSTED))
-        vmwrite(VMCS_PIN_CONTROLS, mode == VAPIC_OFF ? pin : pin | (uint32_t)PIN_POSTED);
+        vmwrite(VMCS_PIN_CONTROLS, delivers ? pin | (uint32_t)PIN_POSTED : pin);
     if (cap(CAP_MSR_BITMAP))
         vmwrite(VMCS_MSR_BITMAP, pool_hpa(bitmap));
     tlb_settle(v, PENDING_EPT);
@@ -102,6 +110,8 @@ static void eoi_exits_write(const struct vapic *a)
 /* What the CPU takes next, when the guest lets it. Of what is posted to a guest that runs, we know nothing. */
 static void status_write(struct vmx_vcpu *v, uint64_t status)
 {
+    if (v->apic_mode <= VAPIC_TRAPPED)
+        return;
     vmwrite(VMCS_GUEST_INTR_STATUS, status);
     if (UNLIKELY(trace_on) && (uint8_t)status)
         trace_injected(v->vcpu, TRACE_VIRTUAL, (uint8_t)status);

@@ -47,7 +47,7 @@ static void ppr_update(struct vlapic *l)
 void vlapic_set_tpr(struct vlapic *l, uint8_t tpr)
 {
     if (UNLIKELY(l->config.vapic)) {
-        vapic_set(l->config.vapic, VAPIC_TPR, tpr);
+        vlapic_page_set_tpr(l, tpr);
         return;
     }
     l->tpr = tpr;

@@ -109,7 +109,7 @@ static inline bool vlapic_accepting(const struct vlapic *l)
 static inline uint32_t vlapic_priority(const struct vlapic *l)
 {
     if (UNLIKELY(l->config.vapic))
-        return vapic_get(l->config.vapic, VAPIC_PPR);
+        return vapic_ppr(l->config.vapic);
     return __atomic_load_n(&l->ppr, __ATOMIC_RELAXED);
 }
 /* Is a message meant for this LAPIC (SDM 11.6.2, 11.12.9, 11.12.10)? Shorthands excepted. Any core. */
@@ -140,6 +140,9 @@ static inline void vlapic_settle(struct vlapic *l)
         vlapic_settle_eoi(l);
 }
 
+/* With vapic: does the CPU deliver, or vlapic_page_peek and vapic_accept? Without, nothing changes. By the core that runs the vCPU. */
+void vlapic_set_manual(struct vlapic *l, bool manual);
+int vlapic_page_peek(struct vapic *a);
 /* Only with vapic: the CPU wrote that register of the page for the guest, and left it; the CPU ended an interrupt. */
 void vlapic_written(struct vlapic *l, uint32_t offset, uint64_t now);
 void vlapic_ended(struct vlapic *l, uint8_t vector);

@@ -8,11 +8,32 @@
     (BIT(REG_ID) | BIT(REG_VERSION) | BIT(REG_LDR) | BIT(REG_DFR) | BIT(REG_SVR) | BIT(REG_ESR) |            \
      BIT(REG_ICR) | BIT(REG_ICR_HIGH) | REGS(REG_LVT, LVT_COUNT) | BIT(REG_INITIAL) | BIT(REG_DIVIDE))
 
+int vlapic_page_peek(struct vapic *a)
+{
+    uint8_t vector;
+
+    if (!a->manual)
+        return -1;
+    vapic_collect(a);
+    vector = (uint8_t)vapic_status(a);
+    return vector >> 4 > vapic_ppr(a) >> 4 ? vector : -1;
+}
+
+void vlapic_page_set_tpr(struct vlapic *l, uint8_t tpr)
+{
+    struct vapic *a = l->config.vapic;
+
+    vapic_set(a, VAPIC_TPR, tpr);
+    if (vlapic_page_peek(a) >= 0)
+        l->config.kick(l->config.ctx);
+}
+
+/* Who posted before it became manual, and told the CPU, is found by the first peek; who comes later kicks for one. */
 void vlapic_page_post(struct vlapic *l, uint8_t vector, bool level_triggered)
 {
     if (!vapic_post(l->config.vapic, vector, level_triggered))
         return;
-    if (level_triggered)
+    if (level_triggered || __atomic_load_n(&l->config.vapic->manual, __ATOMIC_SEQ_CST))
         l->config.kick(l->config.ctx);
     else
         l->config.notify(l->config.ctx);
@@ -45,7 +66,7 @@ static void reg_show(struct vlapic *l, uint32_t reg)
     vapic_set(l->config.vapic, reg, vlapic_reg_read(l, reg, 0));
 }
 
-void vlapic_page_show(struct vlapic *l)
+NOINLINE void vlapic_page_show(struct vlapic *l)
 {
     if (LIKELY(!l->config.vapic))
         return;
@@ -64,20 +85,33 @@ void vlapic_page_show_after(struct vlapic *l, uint64_t reg)
         reg_show(l, (uint32_t)reg);
 }
 
-void vlapic_page_mode(struct vlapic *l)
+static enum vapic_mode page_mode(const struct vlapic *l)
 {
-    enum vapic_mode mode = VAPIC_OFF;
+    bool x2apic = l->base & APIC_BASE_EXTD, usual = !x2apic && (l->base & ~PAGE_MASK) == VLAPIC_BASE;
 
+    if (!(l->base & APIC_BASE_EN))
+        return VAPIC_OFF;
+    if (l->config.vapic->manual)
+        return usual ? VAPIC_TRAPPED : VAPIC_OFF;
+    if (x2apic)
+        return VAPIC_X2APIC;
+    return usual ? VAPIC_XAPIC : VAPIC_MOVED;
+}
+
+NOINLINE void vlapic_page_mode(struct vlapic *l)
+{
     if (LIKELY(!l->config.vapic))
         return;
-    if (l->base & APIC_BASE_EN) {
-        if (l->base & APIC_BASE_EXTD)
-            mode = VAPIC_X2APIC;
-        else
-            mode = (l->base & ~PAGE_MASK) == VLAPIC_BASE ? VAPIC_XAPIC : VAPIC_MOVED;
-    }
-    vapic_set_mode(l->config.vapic, mode);
+    vapic_set_mode(l->config.vapic, page_mode(l));
     vlapic_page_show(l);
+}
+
+void vlapic_set_manual(struct vlapic *l, bool manual)
+{
+    if (!l->config.vapic)
+        return;
+    __atomic_store_n(&l->config.vapic->manual, manual, __ATOMIC_SEQ_CST);
+    vlapic_page_mode(l);
 }
 
 void vlapic_page_adopt(struct vlapic *l)

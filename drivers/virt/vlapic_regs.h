@@ -57,6 +57,7 @@ uint32_t vlapic_reg_read(const struct vlapic *l, uint64_t reg, uint64_t now);
 void vlapic_xapic_write(struct vlapic *l, uint64_t reg, uint32_t value, uint64_t now);
 
 /* vlapic_page.c. With config.vapic: */
+void vlapic_page_set_tpr(struct vlapic *l, uint8_t tpr);
 void vlapic_page_post(struct vlapic *l, uint8_t vector, bool level_triggered);
 /* With it or without: */
 void vlapic_page_eoi(struct vlapic *l);

@@ -49,11 +49,27 @@ static uint32_t highest(const uint64_t set[4])
     return 0;
 }
 
+static void deliver_manually(void)
+{
+    int vector = vlapic_page_peek(&page);
+
+    if (vector < 0)
+        return;
+    vapic_accept(&page, (uint8_t)vector);
+    assert(vector >> 4 == vapic_ppr(&page) >> 4);
+    if (vector % 2)
+        vlapic_eoi(&apic);
+}
+
 /* What such a CPU does at an entry, or for a write that it then exits for. */
 static void cpu_delivers(void)
 {
     uint8_t vector;
 
+    if (page.manual) {
+        deliver_manually();
+        return;
+    }
     vapic_collect(&page);
     vector = (uint8_t)vapic_status(&page);
     if ((vector & 0xf0) <= (vapic_ppr(&page) & 0xf0))
@@ -74,7 +90,10 @@ static void check_page(void)
 {
     bool enabled = apic.base & APIC_BASE_EN, x2apic = apic.base & APIC_BASE_EXTD;
 
-    assert(page.mode == (x2apic ? VAPIC_X2APIC : enabled ? VAPIC_XAPIC : VAPIC_OFF));
+    if (page.manual)
+        assert(page.mode == (enabled && !x2apic ? VAPIC_TRAPPED : VAPIC_OFF));
+    else
+        assert(page.mode == (x2apic ? VAPIC_X2APIC : enabled ? VAPIC_XAPIC : VAPIC_OFF));
     assert(vlapic_peek(&apic) == -1 && highest(apic.isr) == 0 && highest(apic.tmr) == 0);
     assert((page.requests[0] & VAPIC_ILLEGAL) == VAPIC_REST && !(page.page[0x200 / 4] & VAPIC_ILLEGAL));
     assert(enabled || vapic_status(&page) == 0);
@@ -183,6 +202,8 @@ static void step(uint64_t command)
         if (!apic.config.vapic && command & 0x20)
             vlapic_set_eoi_flag(&apic, command & 0x40 ? &flag : NULL);
         flag &= (uint8_t)(command >> 7);
+        if (command & 0x10)
+            vlapic_set_manual(&apic, command & 0x40);
         break;
     default:
         fuzz_access(vlapic_mmio, &apic, PAGE_SIZE, &access);
@@ -210,6 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_start(data, size);
     adjust = 0;
+    page.manual = false;
     alarm_at = TIMER_NEVER;
     config.id = (uint32_t)fuzz_number(1);
     vlapic_init(&apic, &config);

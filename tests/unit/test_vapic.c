@@ -10,6 +10,7 @@ static struct vapic page;
 static int start_shared(void **state)
 {
     memset(&page, 0xa5, sizeof page);
+    page.manual = false;
     shared = &page;
     start(state);
     notes = kicks = 0;
@@ -284,6 +285,75 @@ static void test_init(void **state)
     assert_int_equal(page_read(0x20), 3);
 }
 
+/* What was posted for the CPU is found; what is posted from then on kicks; the page has all of it for the CPU again. */
+static void test_manual(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    assert_int_equal(vlapic_page_peek(&page), -1);
+    vlapic_post(&apic, 0x41, false);
+    assert_int_equal(vlapic_page_peek(&page), -1);
+    vlapic_set_manual(&apic, true);
+    assert_true(page.mode == VAPIC_TRAPPED && vapic_waits(&page));
+    kicks = notes = 0;
+    before = page.accepted;
+    assert_int_equal(vlapic_page_peek(&page), 0x41);
+    vapic_accept(&page, 0x41);
+    assert_int_equal(before - page.accepted, 1); /* it is counted elsewhere */
+    vlapic_post(&apic, 0x4f, false);
+    vlapic_post(&apic, 0x45, true);
+    assert_int_equal(kicks, 2);
+    assert_int_equal(notes, 0);
+    assert_int_equal(vlapic_page_peek(&page), -1); /* of the same class */
+    assert_int_equal(vlapic_priority(&apic), 0x40);
+    vlapic_eoi(&apic);
+    assert_int_equal(vlapic_page_peek(&page), 0x4f);
+    vapic_accept(&page, 0x4f);
+    assert_int_equal(mmio_read(0x120), 1u << 15);
+    assert_int_equal(mmio_read(0x220), 1u << 5);
+    vlapic_set_manual(&apic, false);
+    assert_true(page.mode == VAPIC_XAPIC && page.stale & VAPIC_STALE_CONTROLS);
+    assert_int_equal(vapic_status(&page), 0x4f45);
+    assert_int_equal(vlapic_page_peek(&page), -1);
+    vlapic_eoi(&apic);
+    assert_int_equal(eois, 0);
+    assert_int_equal(cpu_enters(), 0x45);
+    vlapic_eoi(&apic);
+    assert_true(eois == 1 && eoi_vector == 0x45);
+}
+
+static void test_manual_priorities(void **state)
+{
+    (void)state;
+    vlapic_set_manual(&apic, true);
+    vlapic_set_cr8(&apic, 4);
+    vlapic_post(&apic, 0x41, false);
+    kicks = 0;
+    assert_int_equal(vlapic_page_peek(&page), -1);
+    vlapic_set_cr8(&apic, 5);
+    assert_int_equal(kicks, 0);
+    mmio_write(0x80, 0x3f);
+    assert_int_equal(kicks, 1);
+    assert_int_equal(vlapic_page_peek(&page), 0x41);
+}
+
+static void test_manual_modes(void **state)
+{
+    (void)state;
+    vlapic_set_manual(&apic, true);
+    assert_true(vlapic_set_base(&apic, 0xfed80000 | APIC_BASE_EN | APIC_BASE_BSP));
+    assert_int_equal(page.mode, VAPIC_OFF);
+    assert_true(vlapic_set_base(&apic, VLAPIC_BASE | APIC_BASE_EN | APIC_BASE_BSP));
+    assert_int_equal(page.mode, VAPIC_TRAPPED);
+    enter_x2apic();
+    assert_int_equal(page.mode, VAPIC_OFF);
+    vlapic_receive_init(&apic);
+    assert_int_equal(page.mode, VAPIC_OFF);
+    vlapic_set_manual(&apic, false);
+    assert_int_equal(page.mode, VAPIC_X2APIC);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +369,9 @@ int main(void)
         cmocka_unit_test_setup(test_modes, start_shared),
         cmocka_unit_test_setup(test_moved, start_shared),
         cmocka_unit_test_setup(test_init, start_shared),
+        cmocka_unit_test_setup(test_manual, start_shared),
+        cmocka_unit_test_setup(test_manual_priorities, start_shared),
+        cmocka_unit_test_setup(test_manual_modes, start_shared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
