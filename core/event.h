@@ -60,6 +60,8 @@ struct irqchip_ops {
     bool (*receive)(void *chip, uint8_t vector, bool nmi);
     /* Without vcpu->vapic: bit 0 of a byte in guest memory says that EOI can be left out (drivers/virt/vlapic.h); NULL: none. */
     void (*set_eoi_flag)(void *chip, uint8_t *flag);
+    /* By its own core. On: an interrupt of a vector that is hv_auto_eoi ends as it is accepted, and no CPU delivers any by itself. */
+    void (*auto_eoi)(void *chip, bool on);
     /* Only with vcpu->vapic: the guest wrote a register of the page (MMIO offset); it ended a level-triggered interrupt. */
     void (*written)(void *chip, uint32_t offset);
     void (*ended)(void *chip, uint8_t vector);

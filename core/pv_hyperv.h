@@ -46,3 +46,7 @@ bool hv_call(struct vcpu *vcpu, uint64_t *result);
 bool hv_synic_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 bool hv_synic_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 void hv_synic_reset(struct vcpu *vcpu);
+/* An interrupt of one of its HV_SINTS sources; any core. */
+void hv_synic_signal(struct vcpu *vcpu, uint32_t sint);
+/* Does an interrupt of that vector need no EOI? Asked only after irqchip->auto_eoi. */
+bool hv_auto_eoi(const struct vcpu *vcpu, uint8_t vector);

@@ -1,4 +1,4 @@
-/* Hyper-V's synthetic interrupt controller and timers (TLFS 11, 12.3). Automatic EOI, which it advises against, isn't there. */
+/* Hyper-V's synthetic interrupt controller and timers (TLFS 11, 12.3). */
 #include "core/lib/string.h"
 #include "core/pv_hyperv.h"
 #include "core/vm.h"
@@ -34,6 +34,55 @@ static uint64_t now(const struct vcpu *vcpu)
     return vm_now(vcpu->vm) / HV_TIME_NS;
 }
 
+/* -- sources ------------------------------------------------------------------------------------------------------ */
+
+void hv_synic_signal(struct vcpu *vcpu, uint32_t sint)
+{
+    uint64_t source = __atomic_load_n(&vcpu->pv.hv.sints[sint], __ATOMIC_RELAXED);
+
+    if (!(source & SINT_MASKED))
+        vcpu->irqchip->receive(vcpu->irqchip_ctx, SINT_VECTOR(source), false);
+}
+
+/* A source that is masked decides nothing. */
+static bool is_auto(uint64_t source)
+{
+    return (source & (SINT_AUTO_EOI | SINT_MASKED)) == SINT_AUTO_EOI;
+}
+
+bool hv_auto_eoi(const struct vcpu *vcpu, uint8_t vector)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < HV_SINTS; i++)
+        found |= is_auto(vcpu->pv.hv.sints[i]) && SINT_VECTOR(vcpu->pv.hv.sints[i]) == vector;
+    return found;
+}
+
+static uint32_t autos_count(const struct hv_vcpu *hv)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < HV_SINTS; i++)
+        count += is_auto(hv->sints[i]);
+    return count;
+}
+
+static bool set_sint(struct vcpu *vcpu, uint32_t sint, uint64_t value)
+{
+    struct hv_vcpu *hv = &vcpu->pv.hv;
+    bool before = autos_count(hv);
+
+    if (!(value & SINT_MASKED) && SINT_VECTOR(value) < VECTOR_FIRST)
+        return false;
+    __atomic_store_n(&hv->sints[sint], value, __ATOMIC_RELAXED);
+    if (before == !autos_count(hv)) {
+        vcpu->irqchip->auto_eoi(vcpu->irqchip_ctx, !before);
+        vcpu_look_events(vcpu);
+    }
+    return true;
+}
+
 /* -- messages ----------------------------------------------------------------------------------------------------- */
 
 static uint8_t *slot_of(struct vcpu *vcpu, uint32_t sint)
@@ -64,7 +113,6 @@ static bool message_post(struct hv_timer *t)
 {
     struct vcpu *vcpu = t->vcpu;
     uint32_t sint = TIMER_SINT(t->config);
-    uint64_t source = vcpu->pv.hv.sints[sint];
     uint8_t *slot = slot_of(vcpu, sint);
 
     if (!slot)
@@ -74,8 +122,7 @@ static bool message_post(struct hv_timer *t)
         return false;
     }
     message_write(slot, (uint32_t)(t - vcpu->pv.hv.timers), t->due, now(vcpu));
-    if (!(source & SINT_MASKED))
-        vcpu->irqchip->receive(vcpu->irqchip_ctx, SINT_VECTOR(source), false);
+    hv_synic_signal(vcpu, sint);
     return true;
 }
 
@@ -169,14 +216,6 @@ static bool set_page(struct vcpu *vcpu, uint64_t *page, uint64_t value)
     return true;
 }
 
-static bool set_sint(struct vcpu *vcpu, uint32_t sint, uint64_t value)
-{
-    if ((value & SINT_AUTO_EOI) || (!(value & SINT_MASKED) && SINT_VECTOR(value) < VECTOR_FIRST))
-        return false;
-    vcpu->pv.hv.sints[sint] = value;
-    return true;
-}
-
 static struct hv_timer *timer_of(struct vcpu *vcpu, uint32_t msr)
 {
     struct hv_timer *t = &vcpu->pv.hv.timers[(msr - MSR_TIMER0) / 2];
@@ -245,6 +284,8 @@ void hv_synic_reset(struct vcpu *vcpu)
     for (uint32_t i = 0; i < HV_TIMERS; i++)
         if (hv->timers[i].timer.queue)
             timer_disarm(&hv->timers[i].timer);
+    if (autos_count(hv))
+        vcpu->irqchip->auto_eoi(vcpu->irqchip_ctx, false);
     memset(hv, 0, sizeof(*hv));
     for (uint32_t i = 0; i < HV_SINTS; i++)
         hv->sints[i] = SINT_MASKED;

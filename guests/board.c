@@ -186,22 +186,51 @@ static void board_set_eoi_flag(void *ctx, uint8_t *flag)
     vlapic_set_eoi_flag(&((struct board_cpu *)ctx)->lapic, flag);
 }
 
-static const struct irqchip_ops board_irqchip = {
-    .peek = board_peek,
-    .accept = board_accept,
-    .get_cr8 = board_get_cr8,
-    .set_cr8 = board_set_cr8,
-    .init = board_init_ipi,
-    .set_base = board_set_base,
-    .get_deadline = board_get_deadline,
-    .set_deadline = board_set_deadline,
-    .deadline_due = board_deadline_due,
-    .tsc_moved = board_tsc_moved,
-    .receive = board_receive,
-    .set_eoi_flag = board_set_eoi_flag,
-    .written = board_written,
-    .ended = board_ended,
+/* With automatic EOI. A LAPIC that shares its state with the CPU keeps nothing itself. */
+static int board_peek_auto(void *ctx)
+{
+    struct board_cpu *cpu = ctx;
+    struct vapic *vapic = cpu->lapic.config.vapic;
+    int vector = board_peek(cpu);
+
+    return cpu->from_pic || !vapic ? vector : vlapic_page_peek(vapic);
+}
+
+static bool board_accept_auto(void *ctx, uint8_t vector)
+{
+    struct board_cpu *cpu = ctx;
+
+    if (cpu->from_pic)
+        (void)board_accept(cpu, vector);
+    else
+        board_accept_ending(cpu, vector);
+    return board_peek_auto(cpu) >= 0;
+}
+
+static void board_auto_eoi(void *ctx, bool on);
+
+#define BOARD_IRQCHIP(peeks, accepts)                                                                        \
+    {                                                                                                        \
+        .peek = peeks, .accept = accepts, .get_cr8 = board_get_cr8, .set_cr8 = board_set_cr8,                \
+        .init = board_init_ipi, .set_base = board_set_base, .get_deadline = board_get_deadline,              \
+        .set_deadline = board_set_deadline, .deadline_due = board_deadline_due,                              \
+        .tsc_moved = board_tsc_moved, .receive = board_receive, .set_eoi_flag = board_set_eoi_flag,          \
+        .auto_eoi = board_auto_eoi, .written = board_written, .ended = board_ended,                          \
+    }
+
+/* The second: some vectors end by themselves. Others don't pay for that. */
+static const struct irqchip_ops board_irqchips[2] = {
+    BOARD_IRQCHIP(board_peek, board_accept),
+    BOARD_IRQCHIP(board_peek_auto, board_accept_auto),
 };
+
+static void board_auto_eoi(void *ctx, bool on)
+{
+    struct board_cpu *cpu = ctx;
+
+    cpu->vcpu->irqchip = &board_irqchips[on];
+    vlapic_set_manual(&cpu->lapic, on);
+}
 
 /* -- what devices do to the VM ---------------------------------------------------------------------------------- */
 
@@ -317,7 +346,7 @@ static void board_init_cpu(struct board *board, uint32_t index, const struct boa
     cpu->vcpu = vcpu;
     vlapic_init(&cpu->lapic, &lapic);
     vcpu->apic_base = cpu->lapic.base;
-    vcpu->irqchip = &board_irqchip;
+    vcpu->irqchip = &board_irqchips[0];
     vcpu->irqchip_ctx = cpu;
     vcpu->apic_page = PC_LAPIC;
     vcpu->apic_mmio = vlapic_mmio;

@@ -104,6 +104,16 @@ void board_route(struct board *board, const struct board_cpu *sender, const stru
         board_deliver(&board->cpus[m->dest], m);
 }
 
+void board_accept_ending(struct board_cpu *cpu, uint8_t vector)
+{
+    if (cpu->lapic.config.vapic)
+        vapic_accept(cpu->lapic.config.vapic, vector);
+    else
+        vlapic_accept(&cpu->lapic, vector);
+    if (hv_auto_eoi(cpu->vcpu, vector))
+        vlapic_eoi(&cpu->lapic);
+}
+
 /* A message-signalled interrupt (SDM 11.11). There is nothing else that a function would write a single dword to. */
 #define MSI_BASE    0xfee
 #define MSI_DEST(a) ((uint32_t)((a) >> 12 & 0xff))

@@ -16,5 +16,7 @@ void board_set_intx(void *board, uint32_t slot, bool level);
 void board_send_msi(void *board, uint64_t address, uint32_t data);
 /* A message to that vCPU. */
 void board_deliver(struct board_cpu *cpu, const struct apic_message *m);
+/* Its LAPIC's interrupt is taken, with automatic EOI for those that want it. */
+void board_accept_ending(struct board_cpu *cpu, uint8_t vector);
 /* A message of a LAPIC, or with NULL of something else, to those that it is meant for. */
 void board_route(struct board *board, const struct board_cpu *sender, const struct apic_message *m);

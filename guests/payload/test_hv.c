@@ -27,7 +27,9 @@
 
 #define NO_MEMORY 0xfd000000ull
 #define VECTOR    0x59
+#define AUTO_EOI  0x5b /* of the same class */
 #define SINT      2
+#define AUTO_SINT 3
 #define MS        10000 /* of reference time */
 #define TIMER_ON  BIT(0)
 #define PERIODIC  BIT(1)
@@ -226,7 +228,6 @@ static void test_messages(void)
 
     expect("hv.sint-masked", rdmsr(MSR_SINT + SINT), BIT(16));
     expect("hv.sint-vector", wrmsr_trap(MSR_SINT + SINT, 15), EXC_GP);
-    expect("hv.sint-auto-eoi", wrmsr_trap(MSR_SINT + SINT, VECTOR | BIT(17)), EXC_GP);
     expect("hv.messages-nowhere", wrmsr_trap(MSR_MESSAGES, NO_MEMORY | 1), EXC_GP);
     wrmsr(MSR_CONTROL, 1);
     wrmsr(MSR_MESSAGES, (uint64_t)messages | 1);
@@ -250,6 +251,120 @@ static void test_messages(void)
     expect("hv.message-second-due", *(volatile uint64_t *)&slot[6], start + 1);
     wrmsr(MSR_MESSAGES, 0);
     wrmsr(MSR_CONTROL, 0);
+}
+
+/* -- automatic EOI -------------------------------------------------------------------------------------------------- */
+
+static volatile uint32_t taken_auto, serviced;
+
+static void auto_handler(struct trap_frame *f)
+{
+    (void)f;
+    taken_auto++;
+    serviced = lapic_read(LAPIC_ISR + AUTO_EOI / 32);
+}
+
+static void send(uint8_t vector)
+{
+    wrmsr(MSR_ICR, vector | ICR_SELF);
+}
+
+/* How many were taken of each, and whether any is in service or waits. */
+static uint32_t tally(void)
+{
+    uint32_t reg = VECTOR / 32, left = lapic_read(LAPIC_ISR + reg) | lapic_read(LAPIC_IRR + reg);
+
+    return taken | taken_auto << 8 | (left != 0) << 16;
+}
+
+static void begin(void)
+{
+    taken = taken_auto = 0;
+    serviced = 0;
+}
+
+/* Its handler writes no EOI: it comes again all the same, others of its class do, and none is ever in service. */
+static void test_auto_taken(const char *again, const char *others)
+{
+    begin();
+    for (uint32_t i = 0; i < 3; i++) {
+        send(AUTO_EOI);
+        let_in();
+    }
+    expect(again, tally() | serviced << 24, 0x300);
+    begin();
+    send(VECTOR);
+    send(AUTO_EOI);
+    let_in();
+    let_in();
+    expect(others, tally() | serviced << 24, 0x101);
+}
+
+/* What waits behind TPR is taken as soon as that is lowered. */
+static void test_auto_tpr(const char *waits, const char *by_cr8, const char *by_register)
+{
+    begin();
+    (void)cr8_trap(5);
+    send(AUTO_EOI);
+    let_in();
+    expect(waits, taken_auto, 0);
+    (void)cr8_trap(0);
+    let_in();
+    expect(by_cr8, tally(), 0x100);
+    lapic_write(LAPIC_TPR, 0x50);
+    send(AUTO_EOI);
+    let_in();
+    lapic_write(LAPIC_TPR, 0);
+    let_in();
+    expect(by_register, tally(), 0x200);
+}
+
+/* One that waits while a source asks for it, or doesn't any more. */
+static void test_auto_begins(const char *begins, const char *ends)
+{
+    begin();
+    send(VECTOR);
+    wrmsr(MSR_SINT + AUTO_SINT, AUTO_EOI | BIT(17));
+    let_in();
+    send(VECTOR);
+    let_in();
+    expect(begins, tally(), 2);
+    begin();
+    send(VECTOR);
+    wrmsr(MSR_SINT + AUTO_SINT, AUTO_EOI | BIT(16) | BIT(17)); /* a masked one asks for nothing */
+    let_in();
+    send(AUTO_EOI);
+    let_in();
+    expect(ends, tally(), 0x10101);
+    lapic_write(LAPIC_EOI, 0);
+}
+
+static void test_auto_eoi(void)
+{
+    trap_handlers[AUTO_EOI] = auto_handler;
+    test_auto_begins("hv.auto-eoi-begins", "hv.auto-eoi-ends");
+    expect("hv.auto-eoi", wrmsr_trap(MSR_SINT + AUTO_SINT, AUTO_EOI | BIT(17)), NO_TRAP);
+    expect("hv.auto-eoi-read", rdmsr(MSR_SINT + AUTO_SINT), AUTO_EOI | BIT(17));
+    test_auto_taken("hv.auto-eoi-again", "hv.auto-eoi-others");
+    test_auto_tpr("hv.auto-eoi-waits", "hv.auto-eoi-cr8", "hv.auto-eoi-tpr");
+    if (cpu_has(1, 2, 21)) {
+        x2apic_enter();
+        test_auto_taken("hv.auto-eoi-again-x2apic", "hv.auto-eoi-others-x2apic");
+        test_auto_tpr("hv.auto-eoi-waits-x2apic", "hv.auto-eoi-cr8-x2apic", "hv.auto-eoi-tpr-x2apic");
+        test_auto_begins("hv.auto-eoi-begins-x2apic", "hv.auto-eoi-ends-x2apic");
+        x2apic_leave();
+    }
+    wrmsr(MSR_SINT + AUTO_SINT, AUTO_EOI | BIT(17));
+    wrmsr(MSR_TIMER_CONFIG + 2, AUTO_SINT << 16 | AUTO);
+    wrmsr(MSR_CONTROL, 1);
+    wrmsr(MSR_MESSAGES, (uint64_t)messages | 1);
+    begin();
+    wrmsr(MSR_TIMER_COUNT + 2, rdmsr(MSR_COUNTER) + MS);
+    __asm__ volatile("sti; hlt; cli" ::: "memory");
+    expect("hv.auto-eoi-timer", tally(), 0x100);
+    wrmsr(MSR_MESSAGES, 0);
+    wrmsr(MSR_CONTROL, 0);
+    wrmsr(MSR_SINT + AUTO_SINT, BIT(16));
 }
 
 void test_hv(void)
@@ -277,4 +392,5 @@ void test_hv(void)
     }
     test_direct();
     test_messages();
+    test_auto_eoi();
 }

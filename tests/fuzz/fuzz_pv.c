@@ -12,6 +12,7 @@
 static uint8_t ram[RAM_BYTES + PAGE_SIZE] __attribute__((aligned(4096)));
 static struct irqchip_ops chip;
 static uint8_t *eoi_flag;
+static bool autos;
 
 void vcpu_kick(struct vcpu *vcpu)
 {
@@ -40,6 +41,13 @@ static void set_eoi_flag(void *ctx, uint8_t *flag)
     (void)ctx;
     assert(!flag || (flag >= ram && flag < ram + RAM_BYTES));
     eoi_flag = flag;
+}
+
+static void auto_eoi(void *ctx, bool on)
+{
+    (void)ctx;
+    assert(on != autos);
+    autos = on;
 }
 
 static enum bus_result apic(void *ctx, struct bus_access *access)
@@ -100,6 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     chip = fake_irqchip;
     chip.receive = receive;
     chip.set_eoi_flag = set_eoi_flag;
+    chip.auto_eoi = auto_eoi;
+    autos = false;
     fake.vcpu.irqchip = &chip;
     fake.vcpu.apic_mmio = fake.vcpu.apic_msr = apic;
     gmem_init(&fake.vm.mem, ram);

@@ -6,8 +6,6 @@ import vms
 from keel import vm_output
 from vms import linux, vm
 
-pytestmark = pytest.mark.cores_at_once
-
 # What a kernel says when a CPU, its clock or its timers are not what they should be.
 COMPLAINTS = re.compile(r"stall|soft lockup|hard LOCKUP|rcu: INFO|Marking clocksource|clocksource.*(unstable|skew)|"
                         r"TSC.*(unstable|warp)|BUG:|WARNING:|Call Trace|hung task|NOHZ.*local_softirq|"
@@ -123,7 +121,7 @@ def test_linux(kind, machine, tmp_path, vcpus, cores):
 
 
 @pytest.mark.parametrize("kind_of, groups, wanted", [("none", "pv,hv,instructions", ("pv.absent", "hv.absent")),
-                                                     ("hyperv", "pv,hv,lapic,x2apic,hlt,timer", ("pv.absent", "hv.message-second"))])
+                                                     ("hyperv", "pv,hv,lapic,x2apic,hlt,timer", ("pv.absent", "hv.message-second", "hv.auto-eoi-timer"))])
 def test_other_paravirtual_interfaces(machine, tmp_path, kind_of, groups, wanted):
     """Beside KVM's, which is the default: none, but for KVM's signature, and Hyper-V's."""
     keel = vms.boot(machine, tmp_path, [vm("vm", pv=kind_of, cmdline="exits=" + groups)], counted=True)

@@ -29,7 +29,8 @@
 
 static uint8_t ram[RAM_BYTES + PAGE_SIZE] __attribute__((aligned(4096)));
 static struct irqchip_ops chip;
-static uint32_t received, yields;
+static uint32_t received, yields, changes;
+static bool autos;
 static uint8_t last_vector, *eoi_flag;
 
 void vcpu_kick(struct vcpu *vcpu)
@@ -56,6 +57,14 @@ static bool note_receive(void *ctx, uint8_t vector, bool nmi)
     return true;
 }
 
+static void note_auto_eoi(void *ctx, bool on)
+{
+    (void)ctx;
+    assert_int_not_equal(autos, on);
+    autos = on;
+    changes++;
+}
+
 static void note_flag(void *ctx, uint8_t *flag)
 {
     (void)ctx;
@@ -67,10 +76,12 @@ static int start(void **state)
     (void)state;
     fake_reset();
     memset(ram, 0, sizeof(ram));
-    received = yields = 0;
+    received = yields = changes = 0;
+    autos = false;
     chip = fake_irqchip;
     chip.receive = note_receive;
     chip.set_eoi_flag = note_flag;
+    chip.auto_eoi = note_auto_eoi;
     fake.vcpu.irqchip = &chip;
     gmem_init(&fake.vm.mem, ram);
     assert_int_equal(gmem_add(&fake.vm.mem, 0, RAM_BYTES, true), 0);
@@ -247,7 +258,7 @@ static void messages_wait_for_their_slot(void **state)
     uint64_t slot = 0x2000 + 4 * 256;
 
     (void)state;
-    assert_true(!takes(SINT(4), 15) && !takes(SINT(4), 0x51 | BIT(17)));
+    assert_true(!takes(SINT(4), 15));
     assert_true(takes(CONTROL, 1) && takes(MESSAGES, 0x2000 | 1) && takes(SINT(4), 0x51));
     assert_true(takes(CONFIG(1), AUTO | 4 << 16) && takes(COUNT(1), MS));
     go_to(MS + 7);
@@ -286,6 +297,36 @@ static void messages_without_a_place_are_lost(void **state)
     assert_int_equal(value_of(CONFIG(0)) & ON, 0);
 }
 
+/* The interrupt controller is told of the first and the last that asks for it, and of none in between. */
+static void some_vectors_end_by_themselves(void **state)
+{
+    (void)state;
+    assert_true(!takes(SINT(4), 15 | BIT(17)) && takes(SINT(4), 0x51) && changes == 0);
+    assert_true(takes(SINT(4), 0x51 | BIT(17)) && autos && value_of(SINT(4)) == (0x51 | BIT(17)));
+    assert_int_equal(fake.vcpu.look, LOOK_EVENTS);
+    assert_true(takes(SINT(15), 0x52 | BIT(17)) && takes(SINT(5), 0x53));
+    assert_int_equal(changes, 1);
+    assert_true(hv_auto_eoi(&fake.vcpu, 0x51) && hv_auto_eoi(&fake.vcpu, 0x52) &&
+                !hv_auto_eoi(&fake.vcpu, 0x53));
+    assert_true(takes(SINT(4), 0x51 | BIT(16) | BIT(17)) && !hv_auto_eoi(&fake.vcpu, 0x51) && autos);
+    assert_true(takes(SINT(15), 0x52) && !hv_auto_eoi(&fake.vcpu, 0x52) && !autos);
+    assert_true(takes(SINT(0), 0x54 | BIT(17)) && autos);
+    pv_reset(&fake.vcpu);
+    assert_true(!autos && value_of(SINT(0)) == BIT(16));
+    assert_int_equal(changes, 4);
+}
+
+static void sources_are_signalled(void **state)
+{
+    (void)state;
+    hv_synic_signal(&fake.vcpu, 7); /* masked */
+    assert_int_equal(received, 0);
+    assert_true(takes(SINT(7), 0x57));
+    hv_synic_signal(&fake.vcpu, 7);
+    hv_synic_signal(&fake.vcpu, 8);
+    assert_true(received == 1 && last_vector == 0x57);
+}
+
 static void the_assist_page_has_the_eoi_flag(void **state)
 {
     (void)state;
@@ -309,6 +350,8 @@ int main(void)
         cmocka_unit_test_setup(a_period_skips_what_was_missed, start),
         cmocka_unit_test_setup(messages_wait_for_their_slot, start),
         cmocka_unit_test_setup(messages_without_a_place_are_lost, start),
+        cmocka_unit_test_setup(some_vectors_end_by_themselves, start),
+        cmocka_unit_test_setup(sources_are_signalled, start),
         cmocka_unit_test_setup(the_assist_page_has_the_eoi_flag, start),
     };
 
