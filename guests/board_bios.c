@@ -83,6 +83,14 @@ static void board_test_exit(void *ctx, uint32_t value)
     vm_stop(((struct board *)ctx)->vm, VM_STOP_EXIT, (int)value);
 }
 
+static void board_test_signal(void *ctx, uint32_t vcpu, uint32_t source)
+{
+    struct vm *vm = ((struct board *)ctx)->vm;
+
+    if (vcpu < vm->vcpu_count && source < HV_SINTS)
+        hv_synic_signal(vm->vcpus[vcpu], source);
+}
+
 int board_init_test(struct board *board, irq_set set)
 {
     struct vm *vm = board->vm;
@@ -90,13 +98,15 @@ int board_init_test(struct board *board, irq_set set)
 
     vexit_init(&board->exit, board_test_exit, board);
     /* Behind what firmware needs, if there is any. */
-    vtestdev_init(&board->test, set, board,
+    vtestdev_init(&board->test, set, board_test_signal, board,
                   (uint8_t *)&board->cpus[vm->vcpu_count] + (board->acpi ? sizeof(*board->acpi) : 0));
     err = bus_claim(&vm->pio, PC_PORT_EXIT, VEXIT_PORTS, vexit_ports, &board->exit, "exit");
     if (!err)
         err = bus_claim(&vm->pio, PC_PORT_TEST, VTESTDEV_PORTS, vtestdev_ports, &board->test, "test");
     if (!err)
         err = bus_claim(&vm->pio, PC_PORT_TEST_LINES, VTESTDEV_LINES, vtestdev_lines, &board->test, "test");
+    if (!err)
+        err = bus_claim(&vm->pio, PC_PORT_TEST_SINTS, VTESTDEV_SINTS, vtestdev_sints, &board->test, "test");
     if (!err)
         err = bus_claim(&vm->mmio, PC_TEST_MMIO, VTESTDEV_MMIO_SIZE, vtestdev_mmio, &board->test, "test");
     return err;

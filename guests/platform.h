@@ -47,6 +47,7 @@
 #define PC_PORT_EXIT       0xf4 /* only with debug_exit = yes */
 #define PC_PORT_TEST       0xe0 /* this and what follows likewise */
 #define PC_PORT_TEST_LINES 0x2000
+#define PC_PORT_TEST_SINTS 0x3000
 #define PC_PORT_FWCFG      0x510
 #define PC_PORT_PCI        0xcf8
 #define PC_PORT_RESET      0xcf9

@@ -2,9 +2,12 @@
 
 #include "core/lib/string.h"
 
-void vtestdev_init(struct vtestdev *dev, irq_set set, void *listener, void *mmio)
+#define SIGNAL_SOURCE 3
+
+void vtestdev_init(struct vtestdev *dev, irq_set set, void (*signal)(void *, uint32_t, uint32_t),
+                   void *listener, void *mmio)
 {
-    *dev = (struct vtestdev){.set = set, .listener = listener, .mmio = mmio};
+    *dev = (struct vtestdev){.set = set, .signal = signal, .listener = listener, .mmio = mmio};
     vtestdev_reset(dev);
 }
 
@@ -46,6 +49,18 @@ enum bus_result vtestdev_lines(void *device, struct bus_access *access)
         dev->set(dev->listener, (uint32_t)access->addr, access->value != 0);
     else
         access->value = 0;
+    return BUS_OK;
+}
+
+/* Routes from the device to a source, which come and go by other commands, are always there. */
+enum bus_result vtestdev_sints(void *device, struct bus_access *access)
+{
+    struct vtestdev *dev = device;
+
+    if (!access->write)
+        access->value = 0;
+    else if ((uint8_t)(access->value >> 16) == SIGNAL_SOURCE)
+        dev->signal(dev->listener, (uint8_t)(access->value >> 8), (uint8_t)access->value);
     return BUS_OK;
 }
 

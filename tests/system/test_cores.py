@@ -3,8 +3,6 @@ import images
 import pytest
 import tables
 
-pytestmark = pytest.mark.cores_at_once
-
 
 def modules():
     return images.payload_modules("exits=cpuid")

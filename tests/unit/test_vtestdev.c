@@ -4,7 +4,7 @@
 
 static struct vtestdev dev;
 static uint8_t mmio[VTESTDEV_MMIO_SIZE];
-static uint32_t levels;
+static uint32_t levels, signalled;
 
 static void set_line(void *listener, uint32_t line, bool level)
 {
@@ -12,11 +12,17 @@ static void set_line(void *listener, uint32_t line, bool level)
     levels = level ? levels | (uint32_t)BIT(line) : levels & ~(uint32_t)BIT(line);
 }
 
+static void signal_source(void *listener, uint32_t vcpu, uint32_t source)
+{
+    assert_ptr_equal(listener, &levels);
+    signalled = vcpu << 8 | source;
+}
+
 static int setup(void **state)
 {
     (void)state;
-    levels = 0;
-    vtestdev_init(&dev, set_line, &levels, mmio);
+    levels = signalled = 0;
+    vtestdev_init(&dev, set_line, signal_source, &levels, mmio);
     return 0;
 }
 
@@ -48,6 +54,17 @@ static void test_lines(void **state)
     assert_int_equal(bench_read(vtestdev_lines, &dev, 23, 1), 0);
 }
 
+static void test_sources(void **state)
+{
+    (void)state;
+    bench_write(vtestdev_sints, &dev, 0, 4, 0x11010203); /* a route is made */
+    bench_write(vtestdev_sints, &dev, 0, 4, 0x11020203);
+    assert_int_equal(signalled, 0);
+    bench_write(vtestdev_sints, &dev, 0, 4, 0x11030203);
+    assert_int_equal(signalled, 0x203);
+    assert_int_equal(bench_read(vtestdev_sints, &dev, 0, 4), 0);
+}
+
 static void test_mmio(void **state)
 {
     uint64_t value = 0;
@@ -68,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_ports, setup),
         cmocka_unit_test_setup(test_lines, setup),
+        cmocka_unit_test_setup(test_sources, setup),
         cmocka_unit_test_setup(test_mmio, setup),
     };
 
