@@ -102,6 +102,7 @@ class Qemu(Machine):
     def qmp(self, command, **arguments):
         """One QMP command; returns its result."""
         with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(30)
             line.connect(os.path.join(self.directory, "qmp"))
             stream = line.makefile("rw")
             stream.readline()
@@ -114,6 +115,12 @@ class Qemu(Machine):
             if "error" in answer:
                 raise RuntimeError("QMP %s: %s" % (command, answer["error"]["desc"]))
             return answer["return"]
+
+    def look(self):
+        try:
+            return self.qmp("human-monitor-command", **{"command-line": "info registers -a"})
+        except (OSError, ValueError, RuntimeError) as problem:
+            return "QEMU itself doesn't answer: %s" % problem
 
     def physical_memory(self, address, size):
         path = os.path.join(self.directory, "memory")

@@ -144,7 +144,7 @@ class Chaos:
         while not (text := self.read()):
             tries += 1
             if tries > TRIES:
-                self.fail("the machine is silent")
+                self.fail("the machine is silent, at\n%s\nand then at\n%s\n" % (self.machine.look(), self.machine.look()))
             self.reset_all()
         lines = (self.rest + text.replace("\r", "")).split("\n")
         self.rest = lines.pop()

