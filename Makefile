@@ -64,7 +64,7 @@ PURE_OTHER := \
 	core/x86/caps.c \
 	core/x86/fpu_area.c \
 	$(wildcard drivers/hw/acpi*.c) \
-	$(addprefix svm/,check.c controls.c cr8.c events.c length.c limits.c names.c nmi.c probe.c quick.c shadow.c state.c step.c \
+	$(addprefix svm/,check.c controls.c cr8.c events.c length.c limits.c movcr.c names.c nmi.c page.c probe.c quick.c shadow.c state.c step.c \
 		virq.c) \
 	$(addprefix vmx/,check.c check_controls.c check_guest.c check_host.c check_segments.c controls.c names.c) \
 	drivers/hw/calibrate.c \

@@ -30,6 +30,11 @@ void exit_string_io(struct vcpu *vcpu); /* INS and OUTS: what the instruction sa
 void exit_memory(struct vcpu *vcpu, const struct exit_memory *access);
 void exit_cr_write(struct vcpu *vcpu, uint32_t cr,
                    uint64_t value); /* CR0, CR3, CR4, CR8; the whole new value */
+/*
+ * In 64-bit mode at CPL 0: may CR0 or CR4, which was `old`, get this value without a look at anything else? No bit changes then but such
+ * as say what instructions do and what translations allow.
+ */
+bool exit_cr_plain(const struct vcpu *vcpu, uint32_t cr, uint64_t old, uint64_t value);
 void exit_cr_read(struct vcpu *vcpu, uint32_t cr, enum vcpu_reg into);
 void exit_clts(struct vcpu *vcpu);
 void exit_lmsw(struct vcpu *vcpu, uint16_t value);

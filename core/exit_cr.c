@@ -10,6 +10,10 @@
 #define CR0_DEFINED                                                                                          \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
+/* What may change at any time, and for CR4 what may not: modes, and what their conditions are about (SDM volume 3, 4.1.2 and 10.8.5). */
+#define CR0_PLAIN (CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM)
+#define CR4_MODES (CR4_PAE | CR4_LA57 | CR4_PCIDE)
+
 #define CR0_LOADS_PDPTES (CR0_PG | CR0_CD | CR0_NW)
 #define CR4_LOADS_PDPTES (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
 #define PDPTE_P          BIT(0)
@@ -145,6 +149,13 @@ void exit_cr_write(struct vcpu *vcpu, uint32_t cr, uint64_t value)
     default:
         event_raise_ud(vcpu);
     }
+}
+
+bool exit_cr_plain(const struct vcpu *vcpu, uint32_t cr, uint64_t old, uint64_t value)
+{
+    if (cr == 0)
+        return !((value ^ old) & ~CR0_PLAIN);
+    return cr == 4 && !((value ^ old) & CR4_MODES) && !(value & ~vcpu->vm->cpuid.cr4_mask);
 }
 
 void exit_cr_read(struct vcpu *vcpu, uint32_t cr, enum vcpu_reg into)

@@ -27,6 +27,13 @@ _Static_assert(REG_RSP == 4 && REG_RBP == 5 && REG_RSI == 6 && REG_RDI == 7, "nu
 _Static_assert(REG_R8 == 8 && REG_R15 == 15, "numbered as in encodings");
 _Static_assert(offsetof(struct vmcb, exit_code) == 0x70 && EXIT_CPUID == 0x72, "entry.asm");
 
+/* For one entry. */
+static void entry_flush_how(struct svm_vcpu *s, uint8_t how)
+{
+    s->vmcb->tlb_control = how;
+    attention_set(s, ATTENTION_FLUSHED);
+}
+
 /* A flush is by id where the processor can do that, else by moving to an id that has no entries. */
 static void entry_flush(struct svm_vcpu *s)
 {
@@ -34,13 +41,12 @@ static void entry_flush(struct svm_vcpu *s)
     struct asid_pool *pool = &s->cpu->asids;
 
     attention_clear(s, ATTENTION_FLUSH);
-    attention_set(s, ATTENTION_FLUSHED);
     if (cap(CAP_FLUSH_ASID) && asid_valid(pool, &s->asid)) {
-        vmcb->tlb_control = TLB_FLUSH_ASID;
+        entry_flush_how(s, TLB_FLUSH_ASID);
         return;
     }
     if (asid_take(pool, &s->asid))
-        vmcb->tlb_control = TLB_FLUSH_ALL;
+        entry_flush_how(s, TLB_FLUSH_ALL);
     vmcb->asid = s->asid.id;
     vmcb_dirty(s, CLEAN_ASID);
 }

@@ -2,19 +2,13 @@
 #include "core/exit.h"
 
 #include "core/emulate.h"
-#include "core/fetch.h"
 #include "core/x86/asm.h"
-#include "core/x86/cr.h"
 #include "svm/check.h"
-#include "svm/cr8.h"
 #include "svm/length.h"
+#include "svm/movcr.h"
 #include "svm/nmi.h"
 #include "svm/step.h"
 #include "svm/svm.h"
-
-/* In the map 0f */
-#define MOV_FROM_CR 0x20
-#define MOV_TO_CR   0x22
 
 /* The exception is consumed by the exit: the host's handler has to be called. */
 static void on_machine_check(struct vcpu *vcpu)
@@ -81,88 +75,6 @@ static void on_io(struct vcpu *vcpu)
         exit_out(vcpu, IOIO_PORT(info), IOIO_SIZE(info));
 }
 
-/* The instruction at RIP. False if there is none. */
-static bool decode_here(struct vcpu *vcpu, struct insn *insn)
-{
-    uint8_t bytes[INSN_MAX_LEN];
-    size_t got = vcpu_fetch(vcpu, bytes, sizeof bytes);
-
-    return insn_decode(bytes, got, vcpu_insn_mode(vcpu), insn) >= 0;
-}
-
-/* The same if it is a MOV CR. */
-static bool movcr_decode(struct vcpu *vcpu, struct insn *insn)
-{
-    return decode_here(vcpu, insn) && insn->map == INSN_MAP_0F &&
-           (insn->opcode == MOV_FROM_CR || insn->opcode == MOV_TO_CR);
-}
-
-/* The general register of a MOV CR: from the decode assists, else from the instruction itself. */
-static bool movcr_operand(struct vcpu *vcpu, struct svm_vcpu *s, enum vcpu_reg *reg)
-{
-    uint64_t info = s->vmcb->exit_info1;
-    struct insn insn;
-
-    if (cap(CAP_DECODE_ASSISTS) && (info & MOVCR_VALID)) {
-        *reg = (enum vcpu_reg)MOVCR_GPR(info);
-        return true;
-    }
-    if (!movcr_decode(vcpu, &insn))
-        return false;
-    *reg = (enum vcpu_reg)insn.rm;
-    return true;
-}
-
-static void cr_write(struct vcpu *vcpu, uint32_t cr, enum vcpu_reg reg)
-{
-    uint64_t value = vcpu_get(vcpu, reg);
-
-    if (vcpu_insn_mode(vcpu) != INSN_MODE_64)
-        value = (uint32_t)value;
-    exit_cr_write(vcpu, cr, value);
-}
-
-static void on_cr_write(struct vcpu *vcpu)
-{
-    struct svm_vcpu *s = svm_vcpu(vcpu);
-    uint32_t cr = (uint32_t)s->vmcb->exit_code - EXIT_CR0_WRITE;
-    enum vcpu_reg reg;
-
-    if (!movcr_operand(vcpu, s, &reg)) {
-        exit_failed(vcpu, "an intercepted MOV to a control register can't be decoded");
-        return;
-    }
-    if (cr == 8)
-        cr8_use(s);
-    cr_write(vcpu, cr, reg);
-}
-
-/* MOV or LMSW (controls.c says when): what the latter reads may be memory, and so the emulator carries it out. */
-static void on_cr0_write(struct vcpu *vcpu)
-{
-    struct insn insn;
-
-    if (movcr_decode(vcpu, &insn))
-        cr_write(vcpu, 0, (enum vcpu_reg)insn.rm);
-    else if (decode_here(vcpu, &insn) && !insn.has_memory)
-        exit_lmsw(vcpu, (uint16_t)vcpu_get(vcpu, (enum vcpu_reg)insn.rm));
-    else
-        emulate_insn(vcpu);
-}
-
-static void on_cr8_read(struct vcpu *vcpu)
-{
-    struct svm_vcpu *s = svm_vcpu(vcpu);
-    enum vcpu_reg reg;
-
-    if (!movcr_operand(vcpu, s, &reg)) {
-        exit_failed(vcpu, "an intercepted MOV from CR8 can't be decoded");
-        return;
-    }
-    cr8_use(s);
-    exit_cr_read(vcpu, 8, reg);
-}
-
 static NOINLINE void nested_fault_kind(uint64_t info, struct exit_memory *access)
 {
     access->fetch = info & NPF_FETCH;
@@ -198,11 +110,11 @@ static void on_nested_fault(struct vcpu *vcpu)
 }
 
 const struct exit_row svm_exit_rows[EXIT_COUNT] = {
-    [EXIT_CR8_READ] = {on_cr8_read, true},
-    [EXIT_CR4_WRITE] = {on_cr_write, true},
-    [EXIT_CR0_SEL_WRITE] = {on_cr0_write, true},
+    [EXIT_CR8_READ] = {movcr_read8, true},
+    [EXIT_CR4_WRITE] = {movcr_write4, true},
+    [EXIT_CR0_SEL_WRITE] = {movcr_write0, true},
     [EXIT_TR_WRITE] = {emulate_insn, true},
-    [EXIT_CR8_WRITE] = {on_cr_write, true},
+    [EXIT_CR8_WRITE] = {movcr_write, true},
     [EXIT_EXCEPTION + EXC_DB] = {on_debug, false},
     [EXIT_EXCEPTION + EXC_UD] = {exit_undefined, false},
     [EXIT_EXCEPTION + EXC_AC] = {on_alignment, false},
@@ -242,23 +154,6 @@ const struct exit_row svm_exit_rows[EXIT_COUNT] = {
     [EXIT_TLBSYNC] = {exit_undefined, false},
 };
 
-/*
- * QEMU 7.2 (TCG) leaves the guest as if VMRUN had refused the VMCB where a MOV to CR3 sets bits beyond the physical address width:
- * there the guest is to get its #GP. False: it is something else.
- */
-static bool exit_is_cr3_write(struct vcpu *vcpu)
-{
-    struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
-    struct insn insn;
-
-    if (check_vmcb(vmcb, &svm_limits, NULL, NULL) || !movcr_decode(vcpu, &insn) || insn.opcode != MOV_TO_CR ||
-        insn.reg != 3)
-        return false;
-    vmcb->event_inj = 0;
-    cr_write(vcpu, 3, (enum vcpu_reg)insn.rm);
-    return true;
-}
-
 void svm_exit_other(struct vcpu *vcpu)
 {
     const struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
@@ -269,7 +164,7 @@ void svm_exit_other(struct vcpu *vcpu)
         exit_failed(vcpu, "an exit that isn't expected");
     else if (svm_on_tcg && check_mend_code(svm_vcpu(vcpu)->vmcb))
         vmcb_dirty(svm_vcpu(vcpu), CLEAN_SEG);
-    else if (!exit_is_cr3_write(vcpu))
+    else if (check_vmcb(vmcb, &svm_limits, NULL, NULL) || !movcr_write3(vcpu))
         exit_failed(vcpu, check_first(vmcb, &svm_limits));
 }
 

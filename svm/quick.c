@@ -2,8 +2,7 @@
 #include "core/exit_quick.h"
 
 #include "core/emul/decode.h"
-#include "core/vm.h"
-#include "svm/vcpu.h"
+#include "svm/page.h"
 
 #define CPUID_BYTES 0xa20f /* 0f a2 */
 #define CPUID_LEN   2
@@ -31,35 +30,22 @@ static inline bool quick_is_plain(const struct svm_page *page, uint64_t rip)
 static NOINLINE const struct cpuid_row *quick_learn(struct vcpu *vcpu, struct vmcb *vmcb,
                                                     struct svm_page *page, const struct cpuid_row *row)
 {
-    const struct gmem *mem = &vcpu->vm->mem;
-    uint64_t rip = vmcb->rip;
-    gpa_t gpa;
-
-    page->last = 0;
-    if (!gwalk_record(mem, vmcb->cr3, rip & ~PAGE_MASK, &page->path, &gpa))
+    if (!page_learn(vcpu, vmcb, page) || !quick_is_plain(page, vmcb->rip))
         return NULL;
-    page->code = gmem_ptr(mem, gpa, PAGE_SIZE);
-    if (!page->code)
-        return NULL;
-    page->last = rip | PAGE_MASK;
-    return quick_is_plain(page, rip) ? quick_end(vcpu, vmcb, row, rip + CPUID_LEN) : NULL;
+    return quick_end(vcpu, vmcb, row, vmcb->rip + CPUID_LEN);
 }
 
-/*
- * Without NRIPS, it depends on the bytes at RIP where that goes. Memory that comes at a touch, by page faults, isn't to be touched
- * here.
- */
+/* Without NRIPS, it depends on the bytes at RIP where that goes. */
 static inline const struct cpuid_row *quick_seen(struct vcpu *vcpu, struct vmcb *vmcb,
                                                  const struct cpuid_row *row)
 {
-    const struct vm *vm = vcpu->vm;
     uint64_t rip = vmcb->rip;
-    struct svm_page *page = &svm_vcpu(vcpu)->pages[(rip >> PAGE_SHIFT) % SVM_PAGES];
+    struct svm_page *page;
 
-    if (UNLIKELY(!vmcb_long_root(vmcb)) || UNLIKELY(vm->balloon))
+    if (UNLIKELY(!page_usable(vcpu, vmcb)))
         return NULL;
-    if (UNLIKELY(page->last != (rip | PAGE_MASK)) ||
-        UNLIKELY(!gwalk_same(&vm->mem, vmcb->cr3, rip, &page->path)))
+    page = page_slot(vcpu, rip);
+    if (UNLIKELY(!page_known(vcpu, vmcb, rip, page)))
         return quick_learn(vcpu, vmcb, page, row);
     if (UNLIKELY(!quick_is_plain(page, rip)))
         return NULL;

@@ -47,7 +47,7 @@ struct svm_length {
     uint8_t len;           /* 0: nothing here */
 } __attribute__((aligned(32)));
 
-/* Pages with CPUIDs, likewise: quick.c. */
+/* Pages with CPUIDs and with writes of control registers, likewise: page.h. */
 #define SVM_PAGES 4
 
 struct svm_page {
