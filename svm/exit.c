@@ -171,6 +171,9 @@ void svm_exit_other(struct vcpu *vcpu)
 void svm_exit_unmeasured(struct vcpu *vcpu)
 {
     svm_length_learn(vcpu);
-    vcpu->insn_plain &= vcpu->insn_len != 0;
+    if (UNLIKELY(!vcpu->insn_len)) {
+        vcpu->insn_plain = false;
+        attention_set(svm_vcpu(vcpu), ATTENTION_ODD);
+    }
     svm_exit_rows[svm_vcpu(vcpu)->vmcb->exit_code].handle(vcpu);
 }

@@ -35,7 +35,7 @@ int svm_vcpu_create(struct vcpu *vcpu)
     controls_init(vmcb, &svm_maps, nested->memory.hpa(nested->root),
                   vcpu->vm->cpuid.cr4_mask == svm_limits.cr4);
     svm_state_reset(vmcb);
-    vcpu->attention = ATTENTION_CHECK;
+    vcpu->attention = ATTENTION_CHECK | ATTENTION_ODD; /* insn_plain isn't known yet */
     vcpu->arch = s;
     vcpu->gpr[REG_RDX] = cpu_signature();
     vcpu->rip = vmcb->rip;
