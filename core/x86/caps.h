@@ -24,7 +24,7 @@
     X(INVPCID, "invpcid") /* guest may use INVPCID */                                                        \
     X(LA57, "la57")       /* guest may use five levels of page tables */                                     \
     X(ASID, "asid")       /* VPID, or more than one ASID: tagged TLB */                                      \
-    X(QUICK, "quick")     /* no feature: exits that end before all registers are saved */                    \
+    X(QUICK, "quick")     /* no feature: the short ways of CPUID and, on QEMU, of CR0 and CR4 */             \
     /* VMX */                                                                                                \
     X(UG, "ug") /* unrestricted guest: real mode and no paging */                                            \
     X(MSR_BITMAP, "msrbitmap")                                                                               \
