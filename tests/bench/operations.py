@@ -123,6 +123,8 @@ Instructions as the guest counts them, the least of 1000 runs; where the least s
     Bochs has 10^9 instructions in a second there, as QEMU: how many frames go into a turn of the scheduler's depends on that.
     KVM's VMs are on a Linux bridge, with vhost-net; for these and for disks its host is told that REP MOVSB isn't fast (clearcpuid=erms), of
     which the emulators count every byte: it copies eight bytes with an instruction, too.
+Linux loads are those of kernels without randomised addresses, everywhere. For hackbench, who is woken waits for its turn (NO_WAKEUP_PREEMPTION):
+    else the number of its context switches is anything from 1,000 to 13,000, bare as in a VM, and with that how long it takes.
 aim: at most a tenth of KVM's, and no more exits in a boot than KVM's; or by how much that is missed.
 VMCS: VMREADs and VMWRITEs of an operation; from how much longer it takes when instructions that do nothing stand before each of them.
 KVM runs its emulator to step over an instruction where the CPU tells no next RIP, as in QEMU: on hardware its AMD figures would be lower.
