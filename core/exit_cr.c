@@ -24,7 +24,8 @@ static bool exit_pdptes_valid(struct vcpu *vcpu, uint64_t cr0, uint64_t cr4)
 {
     uint64_t reserved = ~MASK(cpuid_physical_bits(&vcpu->vm->cpuid)) | PDPTE_RESERVED, entries[4];
 
-    if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || (vcpu_get(vcpu, REG_EFER) & EFER_LME))
+    if (!vcpu_ops->loads_pdptes || !(cr0 & CR0_PG) || !(cr4 & CR4_PAE) ||
+        (vcpu_get(vcpu, REG_EFER) & EFER_LME))
         return true;
     if (gmem_read(&vcpu->vm->mem, vcpu_get(vcpu, REG_CR3) & 0xffffffe0, entries, sizeof entries))
         return true;

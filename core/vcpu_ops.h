@@ -31,6 +31,8 @@ struct vendor {
 };
 
 struct vcpu_ops {
+    /* Some writes to CR0 and CR4 load PAE's page-directory pointers into the CPU (SDM 4.4.1); else it reads them when it needs them. */
+    bool loads_pdptes;
     /* Allocates vcpu->arch (pool frames owned by OWNER_VM + vm->id) and sets the architectural reset state (SDM 10.1.1). */
     int (*create)(struct vcpu *vcpu);
     void (*destroy)(struct vcpu *vcpu);

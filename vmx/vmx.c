@@ -203,6 +203,7 @@ static bool vmx_real_mode(void)
 }
 
 static const struct vcpu_ops vmx_ops = {
+    .loads_pdptes = true,
     .create = vmx_create,
     .destroy = vmx_destroy,
     .load = vmx_load,

@@ -26,6 +26,7 @@ CR0_TS equ 1 << 3
 CR0_PG equ 1 << 31
 CR4_PSE equ 1 << 4
 CR4_PAE equ 1 << 5
+CR4_PGE equ 1 << 7
 EFLAGS_NT equ 1 << 14
 EFLAGS_VM equ 1 << 17
 
@@ -96,6 +97,11 @@ compatibility:
         paging on
         record [WINDOW]
         cpuid                           ; a hypervisor may have to read it through these tables
+        mov eax, cr4                    ; loads the pointers again, which have been used
+        xor eax, CR4_PGE
+        mov cr4, eax
+        xor eax, CR4_PGE
+        mov cr4, eax
 
         mov eax, MAIN
         ltr ax

@@ -11,6 +11,7 @@ TRIES = 5       # resets of all VMs for that
 STALLED = 4     # heartbeats without a line of a VM: it is where only a reset ends it
 WAITED = 100    # the same while others' crash reports are written, one after the other, and its own may be among them
 LAST = 60       # lines of a failure
+BATCH = 500     # steps; a number beyond that has in it what a guest wrote to its serial port
 
 # How QEMU itself dies when its translator doesn't know what to do; not SIGKILL, by which others end it.
 OWN_FAULT = [signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGTRAP]
@@ -71,7 +72,7 @@ class Chaos:
         guest.said = guest.heard = self.beat()
         # It may have left something in the line before.
         match = re.search(r"chaos seed=(0x[0-9a-f]+) step=(\d+)$", text)
-        if match:
+        if match and int(match.group(2)) <= BATCH:
             guest.at, step = match.group(0), int(match.group(2))
             self.batches += step == 0
             self.did += step - guest.step if step else 0

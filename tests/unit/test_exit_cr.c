@@ -8,7 +8,9 @@
 
 static uint8_t ram[RAM_BYTES] __attribute__((aligned(4096)));
 
-/* In PAE paging without long mode, with four page-directory pointers. */
+static struct vcpu_ops ops;
+
+/* In PAE paging without long mode, with four page-directory pointers, on a CPU that loads them. */
 static void begin(uint64_t third)
 {
     const uint64_t entries[4] = {0x2001, 0x3001, third, 0};
@@ -16,6 +18,9 @@ static void begin(uint64_t third)
     memset(ram, 0, sizeof ram);
     memcpy(ram + POINTERS, entries, sizeof entries);
     fake_reset();
+    ops = *vcpu_ops;
+    ops.loads_pdptes = true;
+    vcpu_ops = &ops;
     gmem_init(&fake.vm.mem, ram);
     assert_int_equal(gmem_add(&fake.vm.mem, 0, RAM_BYTES, true), 0);
     fake.vm.cpuid.cr4_mask = CR4_PAE | CR4_PGE | CR4_PSE | CR4_DE;
@@ -63,6 +68,9 @@ static void test_pointers(void **state)
         assert_false(refused(0, CR0_PE | CR0_ET | CR0_PG)); /* long mode has none */
     }
     begin(0x2002 | 1ull << 63); /* not present: anything */
+    assert_false(refused(0, CR0_PE | CR0_ET | CR0_PG));
+    begin(0x2021); /* where they aren't loaded: #PF when it is used, if that */
+    ops.loads_pdptes = false;
     assert_false(refused(0, CR0_PE | CR0_ET | CR0_PG));
     begin(0x2e19); /* caching, and what is free */
     assert_false(refused(0, CR0_PE | CR0_ET | CR0_PG));
