@@ -23,6 +23,7 @@ ENDS = [
     r"an instruction that can't be decoded touched a device$",
     r"the guest's (?:code is|page tables are) where there is no memory, at 0x",
     r"the guest's write goes where there is no memory, at 0x",
+    r"the guest's stack, tables or descriptors lie on its LAPIC$",
     r"the guest is in real mode, and this CPU has no unrestricted guest ",
 ]
 
