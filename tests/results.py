@@ -8,6 +8,7 @@ import xml.etree.ElementTree as xml
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(TOP, "build", "results")
+FIRST = "system-err"    # JUnit's element for what a test said at first that passed when it was run again
 
 
 class Results:
@@ -57,15 +58,19 @@ def write_junit(path, suite, cases):
     xml.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
+def count_states(root):
+    root.set("tests", str(len(root)))
+    for attribute, tag in (("errors", "error"), ("failures", "failure"), ("skipped", "skipped")):
+        root.set(attribute, str(len(root.findall("testcase/" + tag))))
+
+
 def merge_junit(path, suite, parts):
     """One file of what several processes have left, by the files of their tests."""
     root = xml.Element("testsuite", name=suite)
     for part in parts:
         root.extend(xml.parse(part).getroot().iter("testcase"))
     root[:] = sorted(root, key=lambda case: case.get("classname"))
-    root.set("tests", str(len(root)))
-    for attribute, tag in (("errors", "error"), ("failures", "failure"), ("skipped", "skipped")):
-        root.set(attribute, str(len(root.findall("testcase/" + tag))))
+    count_states(root)
     xml.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
@@ -97,6 +102,39 @@ def read_junit(path):
         message = next((text for text in (reversed(said) if bad is not None else said) if text), "")
         cases.append((case.get("name"), state, float(case.get("time", 0)), message))
     return cases
+
+
+def failed_tests(path):
+    """pytest's names of those that failed in a JUnit file, but for those that the host's speed has nothing to do with."""
+    for case in xml.parse(path).getroot().iter("testcase"):
+        counted = any(each.get("name") == "counted" for each in case.iter("property"))
+        if (case.find("failure") is not None or case.find("error") is not None) and not counted:
+            yield case.get("classname").replace(".", "/") + ".py::" + case.get("name")
+
+
+def replace_failures(path, again):
+    """Of tests that were run again a JUnit file gets the second result, with what was said at first if that was another one."""
+    tree = xml.parse(path)
+    root = tree.getroot()
+    seconds = {(case.get("classname"), case.get("name")): case for case in xml.parse(again).getroot().iter("testcase")}
+    for at, case in enumerate(root):
+        second = seconds.get((case.get("classname"), case.get("name")))
+        first = case.find("failure") if case.find("failure") is not None else case.find("error")
+        if second is None or first is None:
+            continue
+        if len(second.findall("failure") + second.findall("error")) == 0:
+            xml.SubElement(second, FIRST).text = first.text or first.get("message")
+        root[at] = second
+    count_states(root)
+    tree.write(path, encoding="utf-8", xml_declaration=True)
+
+
+def second_runs():
+    """What passed only when it was run again: its suite, its name and the last line of what it said at first."""
+    for path in sorted(glob.glob(os.path.join(RESULTS, "*.xml"))):
+        for case in xml.parse(path).getroot().iter("testcase"):
+            if case.find(FIRST) is not None:
+                yield os.path.splitext(os.path.basename(path))[0], case.get("name"), case.find(FIRST).text.rstrip().split("\n")[-1]
 
 
 def clear():

@@ -78,7 +78,7 @@ class BochsVmx(Machine):
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen(1)
-            listener.settimeout(120)
+            listener.settimeout(300)     # it clears its memory first
             self.port = listener.getsockname()[1]
             self.spawn()
             try:

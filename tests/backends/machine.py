@@ -210,6 +210,16 @@ class Machine:
         with open(self.log_path("serial"), encoding="utf-8", errors="replace", newline="") as log:
             return log.read()
 
+    def look(self):
+        """What its cores are at, for people; "" where that can't be asked."""
+        return ""
+
+    def ending(self):
+        """In a few words, how it ended and what crashed on it."""
+        crashes = re.findall(r"event=crash [^\r\n]*", self.output())
+        ended = "running" if self.process and self.process.poll() is None else "status %s" % self.status
+        return ", ".join([ended] + crashes)
+
     def tail(self, lines=40):
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.output()).replace("\r", "")
         return "\n".join("    | " + line for line in text.split("\n")[-lines:])

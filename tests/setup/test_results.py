@@ -31,3 +31,35 @@ def test_failures_are_named_with_what_they_said(tmp_path, monkeypatch):
     assert sorted(said) == ["test_bad", "test_error"]
     assert "last line" in said["test_bad"] and "no machine" in said["test_error"]
     assert [case[3] for case in results.read_junit(str(tmp_path / "system-x.xml")) if case[1] == "skipped"] == ["not here"]
+
+
+HOST = '''
+import pathlib
+
+def test_slow(): assert pathlib.Path("again").exists(), "too late"
+def test_bad(): assert 1 == 2
+def test_counted(record_property):
+    record_property("counted", "yes")
+    assert pathlib.Path("again").exists()
+'''
+
+
+def run_pytest(directory, name, *arguments):
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--junitxml=%s" % (directory / name), *arguments],
+                   cwd=directory, check=False, stdout=subprocess.DEVNULL)
+    return str(directory / name)
+
+
+def test_what_passes_when_run_again_is_told(tmp_path, monkeypatch):
+    """A second run's results take the places of the first's failures; those that have nothing to do with the host's speed stay failed."""
+    (tmp_path / "test_host.py").write_text(HOST)
+    first = str(tmp_path / "system-x.xml")
+    results.merge_junit(first, "system-x", [run_pytest(tmp_path, "part", "test_host.py")])
+    failed = list(results.failed_tests(first))
+    assert failed == ["test_host.py::test_slow", "test_host.py::test_bad"]
+    (tmp_path / "again").touch()
+    results.replace_failures(first, run_pytest(tmp_path, "second", *failed))
+    monkeypatch.setattr(results, "RESULTS", str(tmp_path))
+    assert results.totals() == (1, 2, 0)
+    assert [name for _, name, _ in results.failures()] == ["test_bad", "test_counted"]
+    assert [(suite, name) for suite, name, _ in results.second_runs()] == [("system-x", "test_slow")]

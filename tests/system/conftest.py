@@ -19,10 +19,12 @@ DEFAULT = ["qemu-svm", "bochs-vmx"]
 def pytest_addoption(parser):
     parser.addoption("--backend", action="append", choices=sorted(BACKENDS), help="default: " + " and ".join(DEFAULT))
     parser.addoption("--share", metavar="DIRECTORY", help="processes with the same one share the files of tests out among themselves")
+    parser.addoption("--beside", action="store_true", help="of these files, none whose machines run several cores against the host's clock")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "only(NAME, why=...): a test for one back end, and why it is for that one alone")
+    config.addinivalue_line("markers", "cores_at_once: a file whose machines run several cores against the host's clock")
     config.own_files = {}
 
 
@@ -55,18 +57,24 @@ def pytest_runtest_protocol(item):
     """Of another process's files nothing is run, and nothing said."""
     config, name = item.config, item.path.name
     if config.getoption("--share") and name not in config.own_files:
-        config.own_files[name] = take(config, name)
+        crowded = config.getoption("--beside") and item.get_closest_marker("cores_at_once")
+        config.own_files[name] = not crowded and take(config, name)
     return None if config.own_files.get(name, True) else True
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failure shows the end of what its machines said, even if it was noticed elsewhere."""
+    """A failure shows the end of what its machines said, even if it was noticed elsewhere, and whether the host's speed matters."""
     report = (yield).get_result()
-    factories = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Factory)]
-    if report.failed and not isinstance(getattr(call.excinfo, "value", None), MachineError):
-        for machine in [machine for factory in factories for machine in factory.started]:
-            report.sections.append(("serial line of " + machine.label, machine.tail()))
+    if not report.failed:
+        return
+    machines = [machine for value in getattr(item, "funcargs", {}).values() if isinstance(value, Factory) for machine in value.started]
+    late = isinstance(call.excinfo.value, MachineError)     # it shows that end itself
+    if machines and not late and not any(machine.real_time for machine in machines):
+        item.user_properties.append(("counted", "yes"))
+    if not late and hasattr(report.longrepr, "addsection"):
+        for machine in machines:
+            report.longrepr.addsection("serial line of " + machine.label, "%s\n%s: %s" % (machine.tail(), machine.label, machine.ending()))
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,15 @@ class Keel:
         """Waits for a line of the hypervisor that contains a pattern."""
         return self.machine.expect(re.compile(r"keel\[\s*[0-9.]+\] [^\r\n]*(?:%s)[^\r\n]*\r?\n" % pattern), timeout)
 
+    def expect_all(self, patterns, timeout=None):
+        """Waits until each of these has come, in whatever order; returns the matches in that of the patterns."""
+        found = [None] * len(patterns)
+        while None in found:
+            left = [at for at, match in enumerate(found) if not match]
+            match = self.machine.expect([patterns[at] for at in left], timeout)
+            found[next(at for at in left if patterns[at] == match.re.pattern)] = match
+        return found
+
     def finish(self, timeout=None):
         """Waits for the end of the machine; returns "clean", "failed" or "died" (Machine.outcome)."""
         self.machine.finish(timeout)

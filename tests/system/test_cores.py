@@ -3,6 +3,8 @@ import images
 import pytest
 import tables
 
+pytestmark = pytest.mark.cores_at_once
+
 
 def modules():
     return images.payload_modules("exits=cpuid")

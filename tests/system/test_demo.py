@@ -5,6 +5,8 @@ import images
 import pexpect
 import pytest
 
+pytestmark = pytest.mark.cores_at_once
+
 PAYLOAD = os.path.join(images.PAYLOADS, "exits.bz")
 
 

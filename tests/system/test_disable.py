@@ -7,6 +7,8 @@ import pytest
 import vms
 from keel import vm_output
 
+pytestmark = pytest.mark.cores_at_once
+
 with open(os.path.join(images.TOP, "core", "x86", "caps.h")) as header:
     FEATURES = re.findall(r'^\s*X\(\w+,\s*"(\w+)"\)', header.read(), re.M)
 

@@ -5,6 +5,8 @@ import os
 import images
 import pytest
 
+pytestmark = pytest.mark.cores_at_once
+
 QEMU = pytest.mark.only("qemu-svm", "qemu-kvm", why="Bochs has no UEFI firmware, no other board and no USB boot")
 
 

@@ -2,6 +2,8 @@
 import pytest
 from monitor import Monitor, conf, modules
 
+pytestmark = pytest.mark.cores_at_once
+
 SECONDS = 100
 # HLT, the timer's interrupt and EOI, the next deadline; what reads a clock by ports reads it some times more.
 EXITS_A_WAKEUP = 8

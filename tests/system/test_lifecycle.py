@@ -6,6 +6,8 @@ from keel import vm_output
 from monitor import Monitor, conf, modules
 from vms import boot, vm
 
+pytestmark = pytest.mark.cores_at_once
+
 FOREVER = "beat=100 for=100000000"
 
 

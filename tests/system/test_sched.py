@@ -9,6 +9,8 @@ import vms
 from monitor import Monitor
 from vms import vm
 
+pytestmark = pytest.mark.cores_at_once
+
 LATE_US = 3000      # a heartbeat is late by no more than this while others do what they can
 
 

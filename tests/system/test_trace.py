@@ -5,12 +5,15 @@ import re
 import subprocess
 import sys
 
+import pytest
 import vms
 from monitor import Monitor
 from vms import vm
 
 from backends.machine import TOP
 from tracing.check import faults_of
+
+pytestmark = pytest.mark.cores_at_once
 
 ROUNDS = 20
 NAMES = ("one", "two")     # each has a core for itself

@@ -52,9 +52,8 @@ def test_one_stands_still(machine, tmp_path):
     keel.machine.expect(r"client\| echoed 2097152 bytes, 0 wrong", 300)
     assert int(monitor.table("dev client")[-2]["refused"]) < 100       # of those who weren't there yet
     monitor.ask("vm resume sink")
-    poured = keel.machine.expect(r"client\| poured (\d+) bytes", 300).group(1)
-    sank = keel.machine.expect(r"sink\| sank (\d+) bytes, (\d+) wrong", 300)
-    assert (sank.group(1), sank.group(2)) == (poured, "0") and int(poured) > 2 << 20
+    poured, sank = keel.expect_all([r"client\| poured (\d+) bytes", r"sink\| sank (\d+) bytes, (\d+) wrong"], 300)
+    assert (sank.group(1), sank.group(2)) == (poured.group(1), "0") and int(poured.group(1)) > 2 << 20
     monitor.ask("vm stop sink")
     keel.machine.expect(r"client\| its end: (0|-1 Connection reset by peer)", 60)
     assert keel.finish(60) == "clean"
