@@ -93,9 +93,12 @@ static bool movcr_quick(struct vcpu *vcpu, struct svm_vcpu *s, uint32_t cr)
     struct vmcb *vmcb = s->vmcb;
     uint64_t *now = cr == 0 ? &vmcb->cr0 : &vmcb->cr4, value;
     enum vcpu_reg reg;
-    uint8_t len = movcr_seen(vcpu, vmcb, cr, &reg);
+    uint8_t len;
 
-    if (UNLIKELY(!len) || UNLIKELY(vmcb->cpl) || UNLIKELY(!cap(CAP_QUICK)))
+    if (UNLIKELY(!cap(CAP_QUICK)) || UNLIKELY(vmcb->cpl))
+        return false;
+    len = movcr_seen(vcpu, vmcb, cr, &reg);
+    if (UNLIKELY(!len))
         return false;
     value = reg == REG_RSP ? vmcb->rsp : vcpu->gpr[reg];
     if (UNLIKELY(!exit_cr_plain(vcpu, cr, *now, value)))

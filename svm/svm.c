@@ -160,8 +160,8 @@ static void svm_cpu_off(void)
 }
 
 static const struct vcpu_ops svm_ops = {
-    .loads_pdptes =
-        false, /* under nested paging (APM 15.25.10); and TCG marks them accessed, by a bit that is reserved on Intel */
+    /* Not under nested paging (APM 15.25.10); and TCG marks them accessed, by a bit that is reserved on Intel. */
+    .loads_pdptes = false,
     .create = svm_vcpu_create,
     .destroy = svm_vcpu_destroy,
     .load = svm_vcpu_load,

@@ -58,21 +58,6 @@ static inline uint64_t trap_vector(void)
 #define TRAPPING(insn)                                                                                       \
     "movq $1f, trap_resume\n\tmovq $0f, trap_at\n0:\t" insn "\n1:\tmovq $0, trap_resume\n\t"
 
-/* Writes a control register; gives the vector of the trap. */
-static inline uint64_t cr0_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr0") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
-static inline uint64_t cr8_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr8") : : "r"(value) : "memory");
-    return trap_vector();
-}
-
 /* Runs an instruction without operands and gives its vector. */
 #define TRAP_OF(insn)                                                                                        \
     ({                                                                                                       \
@@ -113,20 +98,19 @@ static inline uint64_t wrmsr_trap(uint32_t msr, uint64_t value)
     return trap_vector();
 }
 
-/* Writes of control registers, likewise. */
-static inline uint64_t cr3_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr3") : : "r"(value) : "memory");
-    return trap_vector();
-}
+/* Writes of control registers, likewise: cr0_trap(value) and so on. */
+#define CR_TRAP(cr)                                                                                          \
+    static inline uint64_t cr##_trap(uint64_t value)                                                         \
+    {                                                                                                        \
+        trap_begin();                                                                                        \
+        __asm__ volatile(TRAPPING("mov %0, %%" #cr) : : "r"(value) : "memory");                              \
+        return trap_vector();                                                                                \
+    }
 
-static inline uint64_t cr4_trap(uint64_t value)
-{
-    trap_begin();
-    __asm__ volatile(TRAPPING("mov %0, %%cr4") : : "r"(value) : "memory");
-    return trap_vector();
-}
+CR_TRAP(cr0)
+CR_TRAP(cr3)
+CR_TRAP(cr4)
+CR_TRAP(cr8)
 
 /* The machine (machine.c) --------------------------------------------------------------------------------------- */
 

@@ -134,7 +134,7 @@ def test_two(kind, machine, tmp_path):
     for name in ("one", "two"):
         keel.machine.expect("(?:one|two)\\| debian login: ", 600)
     one, two = (System(keel, name).attach().login() for name in ("one", "two"))
-    size = (4 if kind.name == "bochs-vmx" else 32) << 20
+    size = (12 if kind.name == "bochs-vmx" else 32) << 20
     for number, system in enumerate((one, two), 1):
         system.attach().run(NETWORK % number)
         system.run("systemctl start systemd-networkd && /lib/systemd/systemd-networkd-wait-online --timeout=100", 120)
@@ -144,7 +144,7 @@ def test_two(kind, machine, tmp_path):
         offloads(system.attach(), "no")
     plain, small = iperf(two.attach(), size)
     print("frames of %d bytes with offloads, of %d without" % (large, small))
-    assert min(long, plain) > size * 0.5     # what is still under way at the sender's end isn't counted
+    assert long >= size * 0.9 and plain >= size * 0.9       # what is under way at the sender's end isn't counted
     assert large > 4 * 1514 and small < 1515
     for system in (one, two):
         system.attach().machine.send("poweroff\r")

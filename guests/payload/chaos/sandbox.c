@@ -195,18 +195,13 @@ static void gates_init(void)
     chaos_task_idt_pointer = (struct table_pointer){sizeof task_idt - 1, (uint64_t)task_idt};
 }
 
-/* Put back before each step: the stacks' places, and the task that everything ends in. */
+/* Put back before each step: the task of protected mode, and the one that everything ends in. */
 static void tasks_reset(uint64_t cr3)
 {
     struct area *a = &chaos_area;
 
-    memset(a->tss64, 0, sizeof a->tss64);
     memset(a->recovery, 0, sizeof a->recovery);
     memset(a->tss32, 0, sizeof a->tss32);
-    put_le64((uint8_t *)a->tss64 + 4, (uint64_t)a->stacks[1]);
-    for (uint32_t i = 0; i < 3; i++)
-        put_le64((uint8_t *)a->tss64 + 36 + 8 * i, (uint64_t)a->stacks[i] + STACK_BYTES);
-    a->tss64[25] = 104u << 16;
     a->tss32[1] = (uint32_t)(uint64_t)a->recovery_stack + STACK_BYTES; /* ESP0 */
     a->tss32[2] = DATA_SELECTOR;
     a->recovery[TSS32_CR3] = (uint32_t)cr3;
@@ -317,7 +312,14 @@ static uint64_t tables_of(const struct chaos_step *step)
 /* NMIs have a stack in this task alone. */
 static void task_load(void)
 {
-    chaos_restore(chaos_area.gdt, clean_gdt, sizeof clean_gdt);
+    struct area *a = &chaos_area;
+
+    memset(a->tss64, 0, sizeof a->tss64);
+    put_le64((uint8_t *)a->tss64 + 4, (uint64_t)a->stacks[1]);
+    for (uint32_t i = 0; i < 3; i++)
+        put_le64((uint8_t *)a->tss64 + 36 + 8 * i, (uint64_t)a->stacks[i] + STACK_BYTES);
+    a->tss64[25] = 104u << 16;
+    chaos_restore(a->gdt, clean_gdt, sizeof clean_gdt);
     load_gdt(&chaos_gdt_pointer);
     load_task(CHAOS_TSS64);
 }
@@ -334,7 +336,6 @@ uint64_t chaos_run(struct chaos_step *step)
     __asm__ volatile("lldt %w0" : : "r"(CHAOS_LDT64));
     outb(0x40, WATCHDOG);
     vector = chaos_enter(step);
-    tasks_reset(step->cr3);
     task_load();
     outb(0x43, PIT_MODE);
     cpu_reset();
