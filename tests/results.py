@@ -89,11 +89,16 @@ def write_tap(path, cases):
             tap.write(tap_case(number, case))
 
 
+def fault_of(case):
+    """What is wrong with a case, or None."""
+    return next((element for element in map(case.find, ("failure", "error")) if element is not None), None)
+
+
 def read_junit(path):
     """The cases of a JUnit file, pytest's included."""
     cases = []
     for case in xml.parse(path).getroot().iter("testcase"):
-        bad = case.find("failure") if case.find("failure") is not None else case.find("error")
+        bad = fault_of(case)
         skip = case.find("skipped")
         state = "failed" if bad is not None else "skipped" if skip is not None else "passed"
         detail = bad if bad is not None else skip
@@ -108,7 +113,7 @@ def failed_tests(path):
     """pytest's names of those that failed in a JUnit file, but for those that the host's speed has nothing to do with."""
     for case in xml.parse(path).getroot().iter("testcase"):
         counted = any(each.get("name") == "counted" for each in case.iter("property"))
-        if (case.find("failure") is not None or case.find("error") is not None) and not counted:
+        if fault_of(case) is not None and not counted:
             yield case.get("classname").replace(".", "/") + ".py::" + case.get("name")
 
 
@@ -119,10 +124,10 @@ def replace_failures(path, again):
     seconds = {(case.get("classname"), case.get("name")): case for case in xml.parse(again).getroot().iter("testcase")}
     for at, case in enumerate(root):
         second = seconds.get((case.get("classname"), case.get("name")))
-        first = case.find("failure") if case.find("failure") is not None else case.find("error")
+        first = fault_of(case)
         if second is None or first is None:
             continue
-        if len(second.findall("failure") + second.findall("error")) == 0:
+        if fault_of(second) is None:
             xml.SubElement(second, FIRST).text = first.text or first.get("message")
         root[at] = second
     count_states(root)
