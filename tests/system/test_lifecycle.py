@@ -116,8 +116,8 @@ def test_copying_holds_up_nobody(kind, machine, tmp_path):
         monitor.machine.expect(r"beat\| beat [^\n]*\n")
     assert monitor.table("audit")[-1]["result"] == "ok"
     late = [int(us) for us in re.findall(r"beat\| beat n=\d+ late_us=(\d+)", monitor.machine.output())]
-    # When it was copied at one go: 10 ms on QEMU.
-    assert max(late) < (3000 if qemu else 15000), late
+    # At one go the copy takes 10 ms on QEMU. What has just started may run for SCHED_CREDIT and SCHED_GRAIN, 4 ms, before it.
+    assert max(late) < (5000 if qemu else 15000), late
 
 
 def test_start_while_ending(vms):
