@@ -101,22 +101,36 @@ void svm_state_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct vcpu_s
     state_changed(svm_vcpu(vcpu), CLEAN_SEG | CLEAN_DT);
 }
 
-/* EFER.SVME is set in every VMCB and is never shown; LMA follows from LME and CR0.PG. */
-static void state_set_efer(struct vmcb *vmcb, uint64_t efer)
+static uint64_t state_efer(const struct svm_vcpu *s)
 {
-    efer = (efer & svm_limits.efer & ~EFER_LMA) | EFER_SVME;
-    if ((efer & EFER_LME) && (vmcb->cr0 & CR0_PG))
-        efer |= EFER_LMA;
-    vmcb->efer = efer;
+    return (s->vmcb->efer & ~EFER_SVME) | s->efer_hidden;
 }
 
-static void state_set_cr0(struct vmcb *vmcb, uint64_t cr0)
+/*
+ * EFER.SVME is set in every VMCB and is never shown; LMA follows from LME and CR0.PG. QEMU's #VMEXIT puts CR0 back before CR4 and
+ * EFER, and so doesn't at all when they say that paging needs a PAE which is off: LME, of no use before there is paging, is
+ * kept from it.
+ */
+static void state_set_efer(struct svm_vcpu *s, uint64_t efer)
 {
+    bool paging = s->vmcb->cr0 & CR0_PG;
+
+    efer = (efer & svm_limits.efer & ~EFER_LMA) | EFER_SVME;
+    if ((efer & EFER_LME) && paging)
+        efer |= EFER_LMA;
+    s->efer_hidden = svm_on_tcg && !paging ? efer & EFER_LME : 0;
+    s->vmcb->efer = efer & ~s->efer_hidden;
+}
+
+static void state_set_cr0(struct svm_vcpu *s, uint64_t cr0)
+{
+    uint64_t efer = state_efer(s);
+
     cr0 = (uint32_t)cr0 | CR0_ET;
     if (!(cr0 & CR0_CD))
         cr0 &= ~CR0_NW;
-    vmcb->cr0 = cr0;
-    state_set_efer(vmcb, vmcb->efer);
+    s->vmcb->cr0 = cr0;
+    state_set_efer(s, efer);
 }
 
 uint64_t svm_state_get(struct vcpu *vcpu, enum vcpu_reg reg)
@@ -137,7 +151,7 @@ uint64_t svm_state_get(struct vcpu *vcpu, enum vcpu_reg reg)
     case REG_CR4:
         return vmcb->cr4;
     case REG_EFER:
-        return vmcb->efer & ~EFER_SVME;
+        return state_efer(svm_vcpu(vcpu));
     case REG_DR6:
         return vmcb->dr6;
     case REG_DR7:
@@ -160,7 +174,7 @@ void svm_state_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
         vmcb->rflags = value | RFLAGS_FIXED1;
         break;
     case REG_CR0:
-        state_set_cr0(vmcb, value);
+        state_set_cr0(s, value);
         state_changed(s, CLEAN_CRX);
         break;
     case REG_CR2:
@@ -176,7 +190,7 @@ void svm_state_set(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
         state_changed(s, CLEAN_CRX);
         break;
     case REG_EFER:
-        state_set_efer(vmcb, value);
+        state_set_efer(s, value);
         state_changed(s, CLEAN_CRX);
         break;
     case REG_DR6:

@@ -178,6 +178,15 @@ modes_fault:
         mov eax, cr4
         and eax, ~CR4_PSE
         mov cr4, eax
+        mov ecx, EFER                   ; long mode is asked for long before it can be had, with PAE off
+        rdmsr
+        or eax, EFER_LME
+        wrmsr
+        rdmsr
+        shr eax, 8
+        and eax, 5                      ; LME and LMA
+        call keep
+        cpuid                           ; an exit in that state
         jmp CODE16:protected16 - modes_low
 
 protected32:
@@ -201,10 +210,6 @@ protected32:
         mov cr4, eax
         mov eax, [long_cr3]
         mov cr3, eax
-        mov ecx, EFER
-        rdmsr
-        or eax, EFER_LME
-        wrmsr
         paging on
         jmp CODE64:long_again
 

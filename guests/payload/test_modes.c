@@ -161,6 +161,7 @@ static const struct seen common[] = {
     {"vm86-flag", 1 << 17},
     {"vm86-es-frame", 0x5678},
     {"vm86-es", 0x5678},
+    {"long-mode-asked-for", 1},
     {"protected-16", 0x56781234},
 };
 

@@ -282,6 +282,29 @@ static void efer_hides_svme(void **state)
     assert_int_equal(check_vmcb(&vmcb, &svm_limits, NULL, NULL), 0);
 }
 
+/* QEMU's CPU doesn't find back to the host's state from a guest with LME, and neither paging nor PAE. */
+static void tcg_is_told_of_long_mode_with_paging_alone(void **state)
+{
+    (void)state;
+    svm_on_tcg = true;
+    svm_state_set(&vcpu, REG_EFER, EFER_LME | EFER_NXE);
+    assert_int_equal(svm_state_get(&vcpu, REG_EFER), EFER_LME | EFER_NXE);
+    assert_int_equal(vmcb.efer, EFER_SVME | EFER_NXE);
+    svm_state_set(&vcpu, REG_CR0, CR0_PE);
+    assert_int_equal(vmcb.efer, EFER_SVME | EFER_NXE);
+    svm_state_set(&vcpu, REG_CR4, CR4_PAE);
+    svm_state_set(&vcpu, REG_CR0, CR0_PE | CR0_PG);
+    assert_int_equal(vmcb.efer, EFER_SVME | EFER_LME | EFER_NXE | EFER_LMA);
+    svm_state_set(&vcpu, REG_CR0, CR0_PE);
+    assert_int_equal(svm_state_get(&vcpu, REG_EFER), EFER_LME | EFER_NXE);
+    assert_int_equal(vmcb.efer, EFER_SVME | EFER_NXE);
+    svm_state_set(&vcpu, REG_EFER, EFER_NXE);
+    svm_state_set(&vcpu, REG_CR0, CR0_PE | CR0_PG);
+    svm_on_tcg = false;
+    assert_int_equal(svm_state_get(&vcpu, REG_EFER), EFER_NXE);
+    assert_int_equal(vmcb.efer, EFER_SVME | EFER_NXE);
+}
+
 static void segments_round_trip(void **state)
 {
     (void)state;
@@ -434,6 +457,7 @@ int main(void)
         TEST(tcg_has_its_control_registers_checked),
         TEST(wide_code_is_mended),
         TEST(efer_hides_svme),
+        TEST(tcg_is_told_of_long_mode_with_paging_alone),
         TEST(segments_round_trip),
         TEST(cpl_is_the_stack_segments),
         TEST(cs_is_never_both_long_and_32_bit),
