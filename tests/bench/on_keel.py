@@ -174,7 +174,8 @@ class Bench:
         keel = self.boot_linux("linux", LINUX)
         with keel.machine:
             self.found["linux-keel"] = keel.linux_up(300)[1]
-            self.found["linux"] = self.found["linux-keel"] / self.found["linux-bare"]
+            if "linux-bare" in self.found:
+                self.found["linux"] = self.found["linux-keel"] / self.found["linux-bare"]
             monitor = Monitor(keel).enter()
             exits = counters(monitor)
             self.found["linux-exits"] = exits.pop("exits")
