@@ -20,7 +20,7 @@
 #define PC_PCI_WINDOW     0xc0000000ull /* (D) */
 #define PC_PCI_WINDOW_END 0xe0000000ull /* (D) */
 #define PC_ECAM           0xe0000000ull /* (D) */
-#define PC_ECAM_SIZE      0x10000000ull /* (D) 256 buses */
+#define PC_ECAM_SIZE      0x100000ull   /* one bus: Linux asks all 32 slots of each bus that MCFG names */
 #define PC_IOAPIC         0xfec00000ull
 #define PC_HPET           0xfed00000ull /* (D) */
 #define PC_LAPIC          0xfee00000ull

@@ -71,7 +71,7 @@ def test_map(guests, name):
     ranges = [line for line in lines(guests, name) if line.startswith("range ")]
     assert ranges == ["range base=0 len=0x9fc00 type=1", "range base=0x9fc00 len=0x400 type=2",
                       "range base=0xe0000 len=0x20000 type=2", "range base=0x100000 len=0xf00000 type=1",
-                      "range base=0xe0000000 len=0x10000000 type=2"]       # PCI's configuration space
+                      "range base=0xe0000000 len=0x100000 type=2"]       # PCI's configuration space
 
 
 @pytest.mark.parametrize("name", MULTIBOOT)

@@ -154,7 +154,7 @@ static void test_read_back(void **state)
     assert_int_equal(info.power.timer.address, PC_PORT_PM + 8);
     assert_int_equal(info.ecam_count, 1);
     assert_int_equal(info.ecams[0].base, PC_ECAM);
-    assert_int_equal(info.ecams[0].last_bus, 255);
+    assert_int_equal(info.ecams[0].last_bus, 0);
     build(1, false);
     read_back(&info);
     assert_int_equal(info.ecam_count, 0);
