@@ -57,6 +57,7 @@ class Machine:
         self.process = None
         self.serial = None
         self.input = None       # the descriptor to write to, if it isn't the one that is read
+        self.typed = False      # something was sent to it: when it came is the host's doing, whoever counts the time
         self.timer = None
         self.timed_out = False
         self.directory = None
@@ -176,6 +177,7 @@ class Machine:
         return self.serial.match
 
     def write(self, data):
+        self.typed = True
         os.write(self.serial.fileno() if self.input is None else self.input, data)
 
     def send(self, text):

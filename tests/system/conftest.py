@@ -70,7 +70,7 @@ def pytest_runtest_makereport(item, call):
         return
     machines = [machine for value in getattr(item, "funcargs", {}).values() if isinstance(value, Factory) for machine in value.started]
     late = isinstance(call.excinfo.value, MachineError)     # it shows that end itself
-    if machines and not late and not any(machine.real_time for machine in machines):
+    if machines and not late and not any(machine.real_time or machine.typed for machine in machines):
         item.user_properties.append(("counted", "yes"))
     if not late and hasattr(report.longrepr, "addsection"):
         for machine in machines:
