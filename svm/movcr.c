@@ -173,6 +173,7 @@ bool movcr_write3(struct vcpu *vcpu)
     if (!movcr_decode(vcpu, &insn) || insn.opcode != MOV_TO_CR || insn.reg != 3)
         return false;
     svm_vcpu(vcpu)->vmcb->event_inj = 0;
+    vcpu->insn_len = (uint8_t)insn.length; /* the new CR3 may lead to another one */
     cr_write(vcpu, 3, (enum vcpu_reg)insn.rm);
     return true;
 }
