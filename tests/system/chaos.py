@@ -11,6 +11,7 @@ TRIES = 5       # resets of all VMs for that
 STALLED = 4     # heartbeats without a line of a VM: it is where only a reset ends it
 WAITED = 100    # the same while others' crash reports are written, one after the other, and its own may be among them
 LAST = 60       # lines of a failure
+REPORT = 800    # lines of one with a crash report
 BATCH = 500     # steps; a number beyond that has in it what a guest wrote to its serial port
 
 # How QEMU itself dies when its translator doesn't know what to do; not SIGKILL, by which others end it.
@@ -42,6 +43,7 @@ class Guest:
         self.heard = 0      # at which it was
         self.step = 0       # of its batch
         self.at = ""        # the same with the seed, as it said it
+        self.fault = ""     # a reason to crash that there mustn't be
 
 
 class Chaos:
@@ -87,11 +89,14 @@ class Chaos:
         guest = self.guests.get(event.get("vm") or event.get("name"))
         if guest and event["event"] == "crash":
             reason = event["reason"]
-            assert any(re.match(end, reason) for end in ENDS), "%s, after %s: %s" % (guest.name, guest.at, reason)
+            if not any(re.match(end, reason) for end in ENDS):
+                guest.fault = "%s: %s" % (guest.at, reason)
             reason = re.sub(r"(0x|: ).*", r"\1...", reason)
             self.crashes[reason] = self.crashes.get(reason, 0) + 1
             guest.state = "crashing"    # its report takes time
         if event["event"] == "crash-end":
+            # With the whole report, which may have other VMs' lines in it.
+            assert not (guest and guest.fault), "%s, after %s\n%s" % (guest.name, guest.fault, self.machine.tail(REPORT))
             # Others may have ended meanwhile, and wait for their own reports.
             for other in self.guests.values():
                 other.said = self.beat()
