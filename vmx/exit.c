@@ -200,25 +200,9 @@ static void exit_tscp(struct vcpu *vcpu)
     exit_rdtsc(vcpu, true);
 }
 
-/*
- * EIP wraps at 4 GiB. Bochs 3.0 lets it run on, and refuses then what it has saved itself. The failed VMRESUME has left the VMCS as it
- * was, with the event to inject (SDM 27.8), and the guest goes on where a CPU would be. False: it is something else.
- */
-static bool refused_for_rip(struct vcpu *vcpu)
-{
-    struct vmx_vcpu *v = vmx_vcpu(vcpu);
-
-    if (!v->entry_failed || !(vcpu->rip >> 32) || vcpu_insn_mode(vcpu) == INSN_MODE_64)
-        return false;
-    v->launched = true;
-    v->entry_failed = false;
-    vcpu_set_rip(vcpu, (uint32_t)vcpu->rip);
-    return true;
-}
-
 static void exit_refused(struct vcpu *vcpu)
 {
-    if (!refused_for_rip(vcpu))
+    if (!mend_guest(vcpu))
         exit_failed(vcpu, vmx_vcpu(vcpu)->failure);
 }
 

@@ -236,5 +236,8 @@ static inline void pending_add(struct vmx_vcpu *v, uint8_t what)
     __atomic_or_fetch(&v->vcpu->attention, what, __ATOMIC_RELAXED);
 }
 
+/* mend.c: after an entry that failed for the guest's state. False: there is nothing to mend. */
+bool mend_guest(struct vcpu *vcpu) MUST_CHECK;
+
 /* dump.c */
 bool vmx_dump(struct vcpu *vcpu, uint32_t part);

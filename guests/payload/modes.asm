@@ -335,6 +335,8 @@ protected16:
         pop word [low_protected16 - modes_low]
         cmp byte [modes_low_real - modes_low], 0
         je .back
+        xor ax, ax
+        mov gs, ax                      ; a null selector, and in real mode another one
         mov eax, cr0
         and al, ~CR0_PE
         mov cr0, eax
@@ -346,6 +348,8 @@ real:
         mov ds, ax
         mov ss, ax
         mov sp, 0xe00
+        mov gs, ax
+        cpuid                           ; an exit with that
         o32 lidt [low_ivt - modes_low]
         int 0x60
         smsw [low_msw - modes_low]
