@@ -73,7 +73,7 @@ struct svm_vcpu {
     struct svm_shadow shadow;
     uint64_t injected;    /* event_inj of this entry; 0: nothing */
     uint64_t efer_hidden; /* bits of the guest's EFER that its VMCB hasn't */
-    uint64_t dr[4];    /* DR0-3 while it isn't loaded */
+    uint64_t dr[4];       /* DR0-3 while it isn't loaded */
     struct svm_length lengths[LENGTH_SLOTS];
     struct svm_page pages[SVM_PAGES];
 };

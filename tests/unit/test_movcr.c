@@ -270,10 +270,8 @@ static void both_ways_are_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(toggles_are_short),
-        TEST(what_has_conditions_is_not),
-        TEST(other_code_is_not),
-        TEST(cr3_is_written_where_qemu_refuses),
+        TEST(toggles_are_short), TEST(what_has_conditions_is_not),
+        TEST(other_code_is_not), TEST(cr3_is_written_where_qemu_refuses),
         TEST(both_ways_are_one),
     };
 
