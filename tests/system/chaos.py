@@ -12,6 +12,7 @@ STALLED = 4     # heartbeats without a line of a VM: it is where only a reset en
 WAITED = 100    # the same while others' crash reports are written, one after the other, and its own may be among them
 LAST = 60       # lines of a failure
 REPORT = 800    # lines of one with a crash report
+ALIKE = 0.8     # of a batch's steps, which is more than any one end has among random ones
 BATCH = 500     # steps; a number beyond that has in it what a guest wrote to its serial port
 
 # How QEMU itself dies when its translator doesn't know what to do; not SIGKILL, by which others end it.
@@ -44,6 +45,7 @@ class Guest:
         self.step = 0       # of its batch
         self.at = ""        # the same with the seed, as it said it
         self.fault = ""     # a reason to crash that there mustn't be
+        self.alike = False  # most steps of its last batch ended in one way: it may have written over itself
 
 
 class Chaos:
@@ -81,8 +83,10 @@ class Chaos:
             self.did += step - guest.step if step else 0
             guest.step = step
         match = re.search(r"chaos ends ((?:\w+=\d+ ?)+)$", text)
-        for name, count in pairs(match.group(1)).items() if match else ():
-            self.vectors[name] = self.vectors.get(name, 0) + int(count)
+        counts = {name: int(count) for name, count in pairs(match.group(1)).items()} if match else {}
+        for name, count in counts.items():
+            self.vectors[name] = self.vectors.get(name, 0) + count
+        guest.alike |= bool(counts) and max(counts.values()) > ALIKE * sum(counts.values())
 
     def event(self, event):
         assert event["event"] != "panic", event
@@ -184,8 +188,8 @@ class Chaos:
         if guest.state == "stopped":
             guest.state = "running"
             self.ask("vm start " + guest.name)
-        elif guest.state == "running" and self.stands_still(guest):
-            guest.said = guest.heard = self.beat()
+        elif guest.state == "running" and (guest.alike or self.stands_still(guest)):
+            guest.said, guest.heard, guest.alike = self.beat(), self.beat(), False
             self.resets += 1
             self.ask("vm reset " + guest.name)
 
@@ -213,5 +217,5 @@ class Chaos:
         assert max(self.beats.values(), default=0) <= 1000 * late_ms
 
     def told(self):
-        return "%d steps in %d batches; deaths of QEMU itself: %d; resets of VMs that stood still: %d; ends: %s; crashes: %s; steps' ends: %s" % (
+        return "%d steps in %d batches; deaths of QEMU itself: %d; resets of VMs that stood still, or whose steps all ended alike: %d; ends: %s; crashes: %s; steps' ends: %s" % (
             self.did, self.batches, self.deaths, self.resets, self.ends, self.crashes, self.vectors)
