@@ -3,7 +3,6 @@
  * take back. The failed entry has left the VMCS as it was, with the event to inject, and the guest goes on where a CPU would be.
  */
 #include "core/fetch.h"
-#include "core/x86/cr.h"
 #include "vmx/vmx.h"
 
 #define TYPE_DATA 3 /* accessed, and can be written */
