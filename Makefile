@@ -6,7 +6,7 @@
 #            [CONF=FILE]    the VMs of another keel.conf; CORES=N and MEMORY=MIB are the machine's
 #   make test               everything below, ends with "N passed, N failed"
 #   make test-unit [K=X]    unit tests on the host under ASan and UBSan
-#   make test-setup [K=EXPR]   what the set-up scripts say when a download fails
+#   make test-setup [K=EXPR]   what the set-up scripts say when a download fails; what judges the tests
 #   make test-system [BACKEND=B] [K=EXPR]
 #   make soak [SECONDS=N] [SEED=N] [BACKEND=B]      the long forms of the tests that take minutes
 #   make fuzz [T=SECONDS] [STEPS=N] [K=NAME] [SEED=N]
